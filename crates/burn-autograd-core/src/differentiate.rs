@@ -1,0 +1,320 @@
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use burn::backend::autodiff::NodeId;
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::retro_forward::RetroForward;
+use burn::backend::autodiff::checkpoint::state::BackwardStates;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, AutodiffBackend, Backend, TensorMetadata};
+
+use crate::rule::{Kept, Meta};
+use crate::{Context, Error, ErrorKind, Rule, Saved, Var};
+
+/// Runs a rule's forward and records its backward on Burn's autodiff graph.
+///
+/// This is how an extension trait's method is implemented for `Autodiff<B, C>`, under every
+/// checkpointing strategy `C`. It is the only place that touches Burn's graph.
+///
+/// - Only if an input is tracked is anything saved or recorded.
+/// - With several outputs, these share one backward, which sees `None` for an unused one.
+/// - Saved inputs, and the output of a rule that [recomputes](Rule::recomputes), go through Burn's
+///   checkpointer.
+///
+/// # Panics
+///
+/// In the backward pass, with a text that names the rule, the input and both values, if the rule
+/// returns a gradient whose shape, data type or device is not its input's.
+pub fn differentiate<B, C, R, const N: usize, const M: usize>(
+    rule: R,
+    inputs: [FloatTensor<Autodiff<B, C>>; N],
+) -> [FloatTensor<Autodiff<B, C>>; M]
+where
+    B: Backend,
+    C: CheckpointStrategy,
+    R: Rule<B, N, M>,
+{
+    const { assert!(M > 0, "a rule has at least one output") };
+    let needs = inputs.each_ref().map(|input| input.is_tracked());
+    let mut context = Context::new(needs.to_vec());
+    let outputs = rule
+        .forward(&mut context, Var::inputs(inputs.each_ref().map(|input| input.primitive().clone())))
+        .map(Var::into_tensor);
+
+    // The guards keep the inputs' nodes alive until the step that depends on them is registered.
+    let guards = inputs.each_ref().map(|input| input.node());
+    let step = Step::<R, M> { rule: rule.clone() };
+
+    // Burn's checkpointer can recompute a node only from tracked parents, and only one output.
+    let recompute = M == 1 && rule.recomputes() && !needs.contains(&false);
+    let prepared = Backward::<B, N>::prepare::<C>(step, guards);
+    let prepared = if recompute {
+        let parents = inputs.each_ref().map(|input| input.id());
+        prepared
+            .memory_bound()
+            .retro_forward(Recompute::<B, R, N, M> { rule, parents, backend: Default::default() })
+            .parents(&inputs)
+    } else {
+        prepared.compute_bound()
+    };
+
+    let mut prepared = match prepared.stateful() {
+        OpsKind::UnTracked(prepared) => {
+            // Nothing upstream is tracked. The first output keeps the node that Burn wants
+            // registered, the others are plain constants.
+            let mut prepared = Some(prepared);
+            return outputs.map(|output| match prepared.take() {
+                Some(prepared) => prepared.finish(output),
+                None => <Autodiff<B, C> as AutodiffBackend>::from_inner(output),
+            });
+        }
+        OpsKind::Tracked(prepared) => prepared,
+    };
+
+    let kept = context
+        .kept
+        .into_iter()
+        .map(|kept| match kept {
+            // An untracked input has no node worth asking for: hold the tensor.
+            Kept::Input(index) if needs[index] => {
+                Stored::Checkpointed(prepared.checkpoint(&inputs[index]), index)
+            }
+            Kept::Input(index) => Stored::Held(inputs[index].primitive().clone(), Some(index)),
+            Kept::Tensor(tensor) => Stored::Held(tensor, None),
+        })
+        .collect();
+    let state = State {
+        kept,
+        inputs: inputs.each_ref().map(|input| meta::<B>(input.primitive())),
+        outputs: outputs.each_ref().map(|output| meta::<B>(output)).to_vec(),
+        slots: Slots::default(),
+    };
+
+    if M == 1 {
+        let mut hook = Some((prepared, state));
+        return outputs.map(|output| {
+            let (prepared, state) = hook.take().expect("there is one output");
+            prepared.finish(state, output)
+        });
+    }
+
+    // Several outputs: Burn's steps have one. A hub node carries the backward; each output is a
+    // child of the hub whose own step puts its gradient into a slot. Burn runs the steps in the
+    // order of their depth, and whether or not a gradient was registered for them, so that the hub
+    // runs after all of them and finds the slots of unused outputs empty.
+    let slots = Slots::new(M);
+    let state = State { slots: slots.clone(), ..state };
+    let hub = prepared.finish(state, outputs[0].clone());
+    let mut index = 0;
+    outputs.map(|output| {
+        let step = OutputStep { index };
+        index += 1;
+        let prepared = Backward::<B, 1>::prepare::<C>(step, [hub.node()]).compute_bound();
+        match prepared.stateful() {
+            OpsKind::Tracked(prepared) => prepared.finish(slots.clone(), output),
+            OpsKind::UnTracked(prepared) => prepared.finish(output),
+        }
+    })
+}
+
+fn meta<B: Backend>(tensor: &FloatTensor<B>) -> Meta<B> {
+    Meta { shape: tensor.shape(), dtype: tensor.dtype(), device: tensor.device() }
+}
+
+/// The recorded backward of a rule.
+#[derive(Debug)]
+struct Step<R, const M: usize> {
+    rule: R,
+}
+
+#[derive(Debug, Clone)]
+enum Stored<B: Backend> {
+    /// The input of this index, to be asked of the checkpointer exactly once.
+    Checkpointed(NodeId, usize),
+    /// A tensor held here, and which input it is, if it is one.
+    Held(FloatTensor<B>, Option<usize>),
+}
+
+#[derive(Debug)]
+struct State<B: Backend, const N: usize> {
+    kept: Vec<Stored<B>>,
+    inputs: [Meta<B>; N],
+    outputs: Vec<Meta<B>>,
+    slots: Slots<B>,
+}
+
+impl<B: Backend, const N: usize> Clone for State<B, N> {
+    fn clone(&self) -> Self {
+        Self {
+            kept: self.kept.clone(),
+            inputs: self.inputs.clone(),
+            outputs: self.outputs.clone(),
+            slots: self.slots.clone(),
+        }
+    }
+}
+
+/// Where the outputs of a rule with several of them leave their gradients for the hub.
+#[derive(Clone)]
+struct Slots<B: Backend>(Arc<Mutex<Vec<Option<FloatTensor<B>>>>>);
+
+impl<B: Backend> Default for Slots<B> {
+    fn default() -> Self {
+        Self::new(0)
+    }
+}
+
+impl<B: Backend> Slots<B> {
+    fn new(count: usize) -> Self {
+        Self(Arc::new(Mutex::new((0..count).map(|_| None).collect())))
+    }
+
+    fn put(&self, index: usize, grad: FloatTensor<B>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(grad);
+    }
+
+    fn take(&self) -> Vec<Option<FloatTensor<B>>> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl<B: Backend> fmt::Debug for Slots<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Slots")
+    }
+}
+
+#[derive(Debug)]
+struct OutputStep {
+    index: usize,
+}
+
+impl<B: Backend> Backward<B, 1> for OutputStep {
+    type State = Slots<B>;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, 1>,
+        grads: &mut Gradients,
+        _checkpointer: &mut Checkpointer,
+    ) {
+        ops.state.put(self.index, grads.consume::<B>(&ops.node));
+    }
+}
+
+impl<B, R, const N: usize, const M: usize> Backward<B, N> for Step<R, M>
+where
+    B: Backend,
+    R: Rule<B, N, M>,
+{
+    type State = State<B, N>;
+
+    fn backward(
+        self,
+        ops: Ops<Self::State, N>,
+        grads: &mut Gradients,
+        checkpointer: &mut Checkpointer,
+    ) {
+        let State { kept, inputs, outputs, slots } = ops.state;
+        let arrived: [Option<Var<B>>; M] = if M == 1 {
+            let mut grad = Some(Var::new(grads.consume::<B>(&ops.node)));
+            std::array::from_fn(|_| grad.take())
+        } else {
+            let mut slots = slots.take().into_iter();
+            std::array::from_fn(|_| slots.next().flatten().map(Var::new))
+        };
+        let tensors = kept
+            .into_iter()
+            .map(|stored| match stored {
+                Stored::Checkpointed(node, index) => {
+                    Var::input_of(checkpointer.retrieve_node_output(node), index)
+                }
+                Stored::Held(tensor, Some(index)) => Var::input_of(tensor, index),
+                Stored::Held(tensor, None) => Var::new(tensor),
+            })
+            .collect();
+        let name = self.rule.name();
+        let saved = Saved {
+            name: name.clone(),
+            needs: ops.parents.iter().map(Option::is_some).collect(),
+            tensors,
+            inputs: inputs.to_vec(),
+            outputs,
+        };
+
+        let found = self.rule.backward_partial(saved, arrived);
+        for (index, ((parent, input), grad)) in
+            ops.parents.iter().zip(&inputs).zip(found).enumerate()
+        {
+            let Some(parent) = parent else { continue };
+            match grad.map(Var::into_tensor) {
+                Some(grad) => {
+                    if let Err(error) = check_gradient::<B>(&name, index, input, &grad) {
+                        panic!("{error}");
+                    }
+                    grads.register::<B>(parent.id, grad);
+                }
+                // "Does not depend on this input." A leaf then has no gradient; but the step of an
+                // interior node runs all the same, and Burn panics if it finds nothing.
+                None if parent.order > 0 => {
+                    let Meta { shape, dtype, device } = input;
+                    let zeros = B::float_zeros(shape.clone(), device, (*dtype).into());
+                    grads.register::<B>(parent.id, zeros);
+                }
+                None => {}
+            }
+        }
+    }
+}
+
+fn check_gradient<B: Backend>(
+    name: &Cow<'static, str>,
+    index: usize,
+    input: &Meta<B>,
+    grad: &FloatTensor<B>,
+) -> Result<(), Error> {
+    let error = |kind, expected, got| {
+        let argument = format!("gradient of input {index}");
+        Err(Error::new(kind, name.clone(), argument, expected, got))
+    };
+    if grad.shape() != input.shape {
+        let expected = format!("the input's shape {:?}", input.shape.to_vec());
+        return error(ErrorKind::Shape, expected, format!("{:?}", grad.shape().to_vec()));
+    }
+    if grad.dtype() != input.dtype {
+        let expected = format!("the input's data type {:?}", input.dtype);
+        return error(ErrorKind::DType, expected, format!("{:?}", grad.dtype()));
+    }
+    if grad.device() != input.device {
+        let expected = format!("the input's device {:?}", input.device);
+        return error(ErrorKind::Device, expected, format!("{:?}", grad.device()));
+    }
+    Ok(())
+}
+
+/// Re-runs a rule's forward for Burn's checkpointer.
+#[derive(Debug)]
+struct Recompute<B, R, const N: usize, const M: usize> {
+    rule: R,
+    parents: [NodeId; N],
+    backend: std::marker::PhantomData<fn() -> B>,
+}
+
+impl<B, R, const N: usize, const M: usize> RetroForward for Recompute<B, R, N, M>
+where
+    B: Backend,
+    R: Rule<B, N, M>,
+{
+    fn forward(&self, states: &mut BackwardStates, out_node: NodeId) {
+        let inputs = self.parents.map(|id| states.get_state::<FloatTensor<B>>(&id));
+        let mut context = Context::new(vec![false; N]);
+        let outputs = self.rule.forward(&mut context, Var::inputs(inputs));
+        if let Some(output) = outputs.into_iter().next() {
+            states.save(out_node, output.into_tensor());
+        }
+    }
+}

@@ -1,0 +1,82 @@
+use std::borrow::Cow;
+
+/// What kind of expectation was not met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// A shape does not fit.
+    Shape,
+    /// A data type does not fit, or the device cannot compute with it.
+    DType,
+    /// Tensors live on different devices.
+    Device,
+    /// A [`Function`](crate::Function) or [`Rule`](crate::Rule) broke its contract.
+    Contract,
+}
+
+/// A refused argument: the operation, the argument, what was expected and what came.
+///
+/// The tensor functions panic with this text, as Burn's own do; their `try_` forms return it.
+///
+/// ```
+/// use burn_autograd_core::{Error, ErrorKind};
+///
+/// let error = Error::new(ErrorKind::Shape, "multiply_add", "b", "a shape like [2, 3]", "[4, 3]");
+/// assert_eq!(
+///     error.to_string(),
+///     "multiply_add: argument `b`: expected a shape like [2, 3], got [4, 3]"
+/// );
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{operation}: argument `{argument}`: expected {expected}, got {got}")]
+pub struct Error {
+    kind: ErrorKind,
+    operation: Cow<'static, str>,
+    argument: Cow<'static, str>,
+    expected: String,
+    got: String,
+}
+
+impl Error {
+    /// An error of `operation` about `argument`.
+    pub fn new(
+        kind: ErrorKind,
+        operation: impl Into<Cow<'static, str>>,
+        argument: impl Into<Cow<'static, str>>,
+        expected: impl Into<String>,
+        got: impl Into<String>,
+    ) -> Self {
+        Self {
+            kind,
+            operation: operation.into(),
+            argument: argument.into(),
+            expected: expected.into(),
+            got: got.into(),
+        }
+    }
+
+    /// What kind of expectation was not met.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+
+    /// The operation that refused.
+    pub fn operation(&self) -> &str {
+        &self.operation
+    }
+
+    /// The argument that did not fit.
+    pub fn argument(&self) -> &str {
+        &self.argument
+    }
+
+    /// What was expected.
+    pub fn expected(&self) -> &str {
+        &self.expected
+    }
+
+    /// What came instead.
+    pub fn got(&self) -> &str {
+        &self.got
+    }
+}

@@ -1,0 +1,185 @@
+use std::borrow::Cow;
+use std::fmt::Debug;
+
+use burn::backend::Backend;
+use burn::backend::tensor::FloatTensor;
+
+use crate::Var;
+
+/// A differentiable operation on one backend: `N` tensors in, `M` tensors out.
+///
+/// A [`Function`](crate::Function) is a rule for every backend. Implement `Rule` itself where the
+/// bodies need more of the backend than Burn's own operations, for example kernels behind an
+/// extension trait: `impl<B: MyOps> Rule<B, 1> for MyOp`. Parameters that are not tensors are
+/// fields of the implementing type.
+///
+/// # Contract
+///
+/// - `backward` returns, for each input, the gradient of `Σᵢ ⟨grads[i], outputs[i]⟩`, with exactly
+///   the input's shape and data type. A gradient of another shape is an error, never summed
+///   silently; [`Var::reduce_to`] undoes a broadcast. `None` says that no output depends on the
+///   input.
+/// - The gradient of an input for which [`Saved::needs`] is false is dropped; don't compute it.
+/// - `backward` is made of differentiable operations, so that it can be differentiated again.
+pub trait Rule<B: Backend, const N: usize, const M: usize = 1>:
+    Debug + Clone + Send + Sync + 'static
+{
+    /// The name that errors use; by default that of the type.
+    fn name(&self) -> Cow<'static, str> {
+        short_type_name::<Self>().into()
+    }
+
+    /// Whether `forward` is cheap enough to be run again instead of keeping its output, where the
+    /// device checkpoints gradients. False by default. Has an effect on rules with one output.
+    fn recomputes(&self) -> bool {
+        false
+    }
+
+    /// The outputs. What the backward needs is given to [`Context::save`].
+    fn forward(&self, ctx: &mut Context<B>, inputs: [Var<B>; N]) -> [Var<B>; M];
+
+    /// The gradient of every input, from the gradient of every output.
+    fn backward(&self, ctx: Saved<B>, grads: [Var<B>; M]) -> [Option<Var<B>>; N];
+
+    /// The same where some outputs were not used: their gradient is `None`.
+    ///
+    /// By default these become zeros and [`backward`](Self::backward) is called. Override it to
+    /// save the work.
+    fn backward_partial(&self, ctx: Saved<B>, grads: [Option<Var<B>>; M]) -> [Option<Var<B>>; N] {
+        let grads = ctx.or_zeros(grads);
+        self.backward(ctx, grads)
+    }
+}
+
+pub(crate) fn short_type_name<T: ?Sized>() -> &'static str {
+    let name = std::any::type_name::<T>();
+    let base = name.split('<').next().unwrap_or(name);
+    base.rsplit("::").next().unwrap_or(base)
+}
+
+/// One tensor kept for the backward.
+#[derive(Debug, Clone)]
+pub(crate) enum Kept<B: Backend> {
+    /// The input of this index: it goes through Burn's checkpointer.
+    Input(usize),
+    /// An output or an intermediate: kept as it is.
+    Tensor(FloatTensor<B>),
+}
+
+/// What the forward of a [`Rule`] is told, and where it leaves what its backward needs.
+#[derive(Debug)]
+pub struct Context<B: Backend> {
+    pub(crate) needs: Vec<bool>,
+    pub(crate) kept: Vec<Kept<B>>,
+}
+
+impl<B: Backend> Context<B> {
+    pub(crate) fn new(needs: Vec<bool>) -> Self {
+        Self { needs, kept: Vec::new() }
+    }
+
+    /// Keeps tensors for the backward, which finds them in this order in [`Saved::tensors`].
+    ///
+    /// Inputs, outputs and intermediates may be kept. An input goes through Burn's checkpointer,
+    /// so it may be recomputed instead of being held; anything else is held. Nothing is kept when
+    /// no gradient will be computed.
+    pub fn save<const K: usize>(&mut self, tensors: [&Var<B>; K]) {
+        if !self.tracked() {
+            return;
+        }
+        self.kept.extend(tensors.into_iter().map(|var| match var.input() {
+            Some(index) => Kept::Input(index),
+            None => Kept::Tensor(var.tensor().clone()),
+        }));
+    }
+
+    /// Whether the gradient of input `index` will be needed.
+    pub fn needs(&self, index: usize) -> bool {
+        self.needs[index]
+    }
+
+    /// Whether any gradient will be needed.
+    pub fn tracked(&self) -> bool {
+        self.needs.contains(&true)
+    }
+}
+
+/// Shape, data type and device of a tensor.
+#[derive(Debug)]
+pub(crate) struct Meta<B: Backend> {
+    pub(crate) shape: burn::tensor::Shape,
+    pub(crate) dtype: burn::tensor::DType,
+    pub(crate) device: burn::backend::tensor::Device<B>,
+}
+
+impl<B: Backend> Clone for Meta<B> {
+    fn clone(&self) -> Self {
+        Self { shape: self.shape.clone(), dtype: self.dtype, device: self.device.clone() }
+    }
+}
+
+/// What the backward of a [`Rule`] finds: the saved tensors, and which gradients are needed.
+#[derive(Debug)]
+pub struct Saved<B: Backend> {
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) needs: Vec<bool>,
+    pub(crate) tensors: Vec<Var<B>>,
+    pub(crate) inputs: Vec<Meta<B>>,
+    pub(crate) outputs: Vec<Meta<B>>,
+}
+
+impl<B: Backend> Saved<B> {
+    /// The tensors given to [`Context::save`], in that order.
+    ///
+    /// # Panics
+    ///
+    /// If the number asked for is not the number saved.
+    pub fn tensors<const K: usize>(&self) -> [Var<B>; K] {
+        let saved = self.tensors.len();
+        self.tensors.clone().try_into().unwrap_or_else(|_| {
+            panic!("{}: the backward asks for {K} saved tensors, the forward saved {saved}", self.name)
+        })
+    }
+
+    /// The same as [`tensors`](Self::tensors), giving up the context's hold on them, so that a
+    /// kernel may write into a buffer that nobody else uses.
+    ///
+    /// # Panics
+    ///
+    /// If the number asked for is not the number saved.
+    pub fn into_tensors<const K: usize>(self) -> [Var<B>; K] {
+        let saved = self.tensors.len();
+        let name = self.name;
+        self.tensors.try_into().unwrap_or_else(|_| {
+            panic!("{name}: the backward asks for {K} saved tensors, the forward saved {saved}")
+        })
+    }
+
+    /// All saved tensors, for a forward that saves a different number from case to case.
+    pub fn into_all_tensors(self) -> Vec<Var<B>> {
+        self.tensors
+    }
+
+    /// Whether the gradient of input `index` is needed.
+    pub fn needs(&self, index: usize) -> bool {
+        self.needs[index]
+    }
+
+    /// The shape of input `index`, saved or not: the shape that its gradient must have.
+    pub fn input_shape(&self, index: usize) -> &burn::tensor::Shape {
+        &self.inputs[index].shape
+    }
+
+    /// Puts zeros, like the output, in the place of a gradient that is not there.
+    pub fn or_zeros<const M: usize>(&self, grads: [Option<Var<B>>; M]) -> [Var<B>; M] {
+        let mut outputs = self.outputs.iter();
+        grads.map(|grad| {
+            let output = outputs.next();
+            grad.or_else(|| {
+                let Meta { shape, dtype, device } = output?;
+                Some(Var::new(B::float_zeros(shape.clone(), device, (*dtype).into())))
+            })
+            .unwrap_or_else(|| panic!("{}: there are fewer outputs than gradients", self.name))
+        })
+    }
+}

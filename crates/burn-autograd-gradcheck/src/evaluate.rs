@@ -1,0 +1,326 @@
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use burn::backend::ops::FloatTensorOps;
+use burn::backend::{AutodiffBackend, Dispatch, DispatchTensor, TensorMetadata};
+use burn::tensor::{DType, Device, Shape, Slice, TensorData};
+use burn_autograd_core::Tensors;
+
+use crate::Array;
+
+type Erased = dyn Fn(Vec<DispatchTensor>) -> Vec<DispatchTensor> + Send + Sync;
+
+/// A function of tensors with its ranks forgotten.
+#[derive(Clone)]
+pub struct Subject {
+    inputs: usize,
+    call: Arc<Erased>,
+}
+
+impl fmt::Debug for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subject").field("inputs", &self.inputs).finish_non_exhaustive()
+    }
+}
+
+impl Subject {
+    /// The subject that a function of one tensor, an array or a tuple of tensors is.
+    pub fn new<I: Tensors, O: Tensors>(
+        function: impl Fn(I) -> O + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            inputs: I::COUNT,
+            call: Arc::new(move |inputs| function(I::from_dispatch(inputs)).into_dispatch()),
+        }
+    }
+
+    /// The subject that a vector-Jacobian product is: a function of the inputs and the cotangents.
+    pub fn product<I: Tensors, O: Tensors>(
+        vjp: impl Fn(I, O) -> I + Send + Sync + 'static,
+    ) -> Self {
+        Self {
+            inputs: I::COUNT + O::COUNT,
+            call: Arc::new(move |mut inputs| {
+                let cotangents = inputs.split_off(I::COUNT);
+                vjp(I::from_dispatch(inputs), O::from_dispatch(cotangents)).into_dispatch()
+            }),
+        }
+    }
+
+    pub(crate) fn from_parts(
+        inputs: usize,
+        call: impl Fn(Vec<DispatchTensor>) -> Vec<DispatchTensor> + Send + Sync + 'static,
+    ) -> Self {
+        Self { inputs, call: Arc::new(call) }
+    }
+
+    pub(crate) fn run(&self, inputs: Vec<DispatchTensor>) -> Vec<DispatchTensor> {
+        (self.call)(inputs)
+    }
+
+    /// How many tensors it takes.
+    pub fn inputs(&self) -> usize {
+        self.inputs
+    }
+}
+
+/// How an input's elements lie in memory when the function gets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Layout {
+    Contiguous,
+    /// A transposed view of a contiguous tensor.
+    Transposed,
+    /// A window into a larger tensor.
+    Window,
+}
+
+/// How a gradient is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mode<'a> {
+    /// Which inputs are tracked.
+    pub(crate) tracked: &'a [bool],
+    /// Whether the device checkpoints gradients.
+    pub(crate) checkpointing: bool,
+    pub(crate) layout: Layout,
+    /// Whether the cotangent arrives as a transposed view.
+    pub(crate) transposed_cotangent: bool,
+}
+
+impl<'a> Mode<'a> {
+    pub(crate) fn plain(tracked: &'a [bool]) -> Self {
+        Self {
+            tracked,
+            checkpointing: false,
+            layout: Layout::Contiguous,
+            transposed_cotangent: false,
+        }
+    }
+}
+
+/// A subject on a device and data type.
+#[derive(Debug, Clone)]
+pub(crate) struct Place<'a> {
+    pub(crate) subject: &'a Subject,
+    pub(crate) device: &'a Device,
+    pub(crate) dtype: DType,
+}
+
+/// What a pass forward and backward gave.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Pass {
+    pub(crate) outputs: Vec<Array>,
+    /// Whether each output is tracked.
+    pub(crate) output_tracked: Vec<bool>,
+    /// `None` where an input has no gradient.
+    pub(crate) gradients: Vec<Option<Array>>,
+    /// Gradients whose shape, data type or device is not their input's.
+    pub(crate) misfits: Vec<String>,
+}
+
+/// A panic of the function, with its message.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Panicked(pub(crate) String);
+
+fn guard<T>(run: impl FnOnce() -> T) -> Result<T, Panicked> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|payload| {
+        let text = payload
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| payload.downcast_ref::<&str>().map(|&text| text.to_owned()))
+            .unwrap_or_else(|| "a panic without a message".to_owned());
+        Panicked(text)
+    })
+}
+
+impl Place<'_> {
+    /// The outputs, without any gradient.
+    pub(crate) fn forward(&self, inputs: &[Array]) -> Result<Vec<Array>, Panicked> {
+        let device = self.device.clone().inner_or_self();
+        guard(|| {
+            let inputs = inputs.iter().map(|input| self.tensor(input, &device)).collect();
+            (self.subject.call)(inputs).into_iter().map(read).collect()
+        })
+    }
+
+    /// The outputs, and the gradients of Σ ⟨cotangents, outputs⟩.
+    pub(crate) fn gradient(
+        &self,
+        inputs: &[Array],
+        cotangents: &[Array],
+        mode: Mode<'_>,
+    ) -> Result<Pass, Panicked> {
+        let plain = self.device.clone().inner_or_self();
+        let mut device = plain.clone().autodiff();
+        if mode.checkpointing {
+            device = device.gradient_checkpointing();
+        }
+        guard(|| {
+            let leaves: Vec<DispatchTensor> = inputs
+                .iter()
+                .zip(mode.tracked)
+                .map(|(input, &tracked)| {
+                    let leaf = self.tensor(&stored(input, mode.layout), &device);
+                    if tracked { Dispatch::float_set_require_grad(leaf, true) } else { leaf }
+                })
+                .collect();
+            let arguments = inputs
+                .iter()
+                .zip(&leaves)
+                .map(|(input, leaf)| presented(leaf.clone(), input, mode.layout))
+                .collect();
+            let outputs = (self.subject.call)(arguments);
+            let values = outputs.iter().cloned().map(read).collect();
+            let output_tracked: Vec<bool> =
+                outputs.iter().map(Dispatch::is_tracked).collect();
+            let objective = outputs
+                .into_iter()
+                .zip(cotangents)
+                .zip(&output_tracked)
+                .filter(|(_, tracked)| **tracked)
+                .map(|((output, cotangent), _)| {
+                    let mut output = output;
+                    let mut cotangent = cotangent.clone();
+                    if mode.transposed_cotangent && cotangent.shape.len() >= 2 {
+                        let rank = cotangent.shape.len();
+                        output = Dispatch::float_swap_dims(output, rank - 2, rank - 1);
+                        cotangent = transpose(&cotangent);
+                    }
+                    let cotangent = self.tensor(&cotangent, &plain);
+                    Dispatch::float_sum(Dispatch::float_mul(output, cotangent))
+                })
+                .reduce(Dispatch::float_add);
+            let Some(objective) = objective else {
+                return Pass {
+                    outputs: values,
+                    output_tracked,
+                    gradients: vec![None; inputs.len()],
+                    misfits: Vec::new(),
+                };
+            };
+            let grads = Dispatch::backward(objective);
+            let mut misfits = Vec::new();
+            let gradients = inputs
+                .iter()
+                .zip(&leaves)
+                .zip(mode.tracked)
+                .enumerate()
+                .map(|(index, ((input, leaf), &tracked))| {
+                    if !tracked {
+                        return None;
+                    }
+                    let gradient = Dispatch::grad(leaf, &grads)?;
+                    if gradient.shape() != leaf.shape() || gradient.dtype() != leaf.dtype() {
+                        misfits.push(format!(
+                            "gradient of input {index}: expected {:?} of {:?}, got {:?} of {:?}",
+                            leaf.shape().to_vec(),
+                            leaf.dtype(),
+                            gradient.shape().to_vec(),
+                            gradient.dtype()
+                        ));
+                        return None;
+                    }
+                    Some(restored(&read(gradient), input, mode.layout))
+                })
+                .collect();
+            Pass { outputs: values, output_tracked, gradients, misfits }
+        })
+    }
+
+    fn tensor(&self, array: &Array, device: &Device) -> DispatchTensor {
+        let data = TensorData::new(array.data.clone(), Shape::from(array.shape.clone()));
+        Dispatch::float_from_data(data.convert_dtype(self.dtype), device.as_dispatch())
+    }
+}
+
+trait InnerOrSelf {
+    fn inner_or_self(self) -> Self;
+}
+
+impl InnerOrSelf for Device {
+    fn inner_or_self(self) -> Self {
+        if self.is_autodiff() { self.inner() } else { self }
+    }
+}
+
+
+fn read(tensor: DispatchTensor) -> Array {
+    let shape = tensor.shape().to_vec();
+    let data = burn::tensor::try_read_sync(Dispatch::float_into_data(tensor))
+        .expect("gradient checks run where tensors can be read back at once")
+        .unwrap_or_else(|error| panic!("reading a tensor back: {error}"));
+    let data = data.convert_dtype(DType::F64).to_vec::<f64>().expect("it was converted");
+    Array { shape, data }
+}
+
+/// The array with its last two dimensions exchanged.
+fn transpose(array: &Array) -> Array {
+    let rank = array.shape.len();
+    let (rows, columns) = (array.shape[rank - 2], array.shape[rank - 1]);
+    let mut shape = array.shape.clone();
+    shape.swap(rank - 2, rank - 1);
+    let data = array
+        .data
+        .chunks(rows * columns)
+        .flat_map(|matrix| {
+            (0..columns).flat_map(move |c| (0..rows).map(move |r| matrix[r * columns + c]))
+        })
+        .collect();
+    Array { shape, data }
+}
+
+/// What the leaf holds so that its view is the input.
+fn stored(input: &Array, layout: Layout) -> Array {
+    match layout {
+        Layout::Transposed if input.shape.len() >= 2 && !input.is_empty() => transpose(input),
+        Layout::Window if !input.shape.is_empty() => {
+            // One more element before and after, in the last dimension.
+            let width = *input.shape.last().expect("it has a dimension");
+            let mut shape = input.shape.clone();
+            *shape.last_mut().expect("it has a dimension") = width + 2;
+            let rows = shape[..shape.len() - 1].iter().product();
+            let mut data = Vec::with_capacity(rows * (width + 2));
+            for row in 0..rows {
+                // Values that would be noticed if they were read.
+                data.push(1e3);
+                data.extend_from_slice(&input.data[row * width..][..width]);
+                data.push(-1e3);
+            }
+            Array { shape, data }
+        }
+        _ => input.clone(),
+    }
+}
+
+/// The view of a leaf that is the input.
+fn presented(leaf: DispatchTensor, input: &Array, layout: Layout) -> DispatchTensor {
+    let rank = input.shape.len();
+    match layout {
+        Layout::Transposed if rank >= 2 && !input.is_empty() => {
+            Dispatch::float_swap_dims(leaf, rank - 2, rank - 1)
+        }
+        Layout::Window if rank >= 1 => {
+            let mut slices = vec![Slice::full(); rank];
+            slices[rank - 1] = Slice::from(1..1 + input.shape[rank - 1]);
+            Dispatch::float_slice(leaf, &slices)
+        }
+        _ => leaf,
+    }
+}
+
+/// The gradient of the input from that of its leaf.
+fn restored(gradient: &Array, input: &Array, layout: Layout) -> Array {
+    match layout {
+        Layout::Transposed if input.shape.len() >= 2 && !input.is_empty() => transpose(gradient),
+        Layout::Window if !input.shape.is_empty() => {
+            let width = *input.shape.last().expect("it has a dimension");
+            let data = gradient
+                .data
+                .chunks(width + 2)
+                .flat_map(|row| row[1..=width].iter().copied())
+                .collect();
+            Array { shape: input.shape.clone(), data }
+        }
+        _ => gradient.clone(),
+    }
+}

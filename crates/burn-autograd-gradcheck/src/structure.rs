@@ -1,0 +1,300 @@
+//! What must hold of every gradient on every backend, whatever the function: no numeric derivative
+//! is needed, only the scale on which rounding is judged.
+
+use crate::evaluate::{Layout, Mode, Panicked, Pass, Place};
+use crate::jacobian::{Draft, Flat, Jacobian, cotangents, flatten, rounding, scales};
+use crate::record::{Record, Verdict, Worst};
+use crate::{Array, SplitMix64, Subject};
+
+/// Runs all structural checks of a subject in one place.
+pub(crate) fn checks(
+    place: &Place<'_>,
+    inputs: &[Array],
+    jacobian: &Jacobian,
+    seed: u64,
+) -> Vec<Record> {
+    let mut random = SplitMix64::new(seed ^ 0x57_2C7);
+    let cotangents = cotangents(&jacobian.outputs, &mut random);
+    let unit = match place.dtype {
+        burn::tensor::DType::F64 => f64::EPSILON / 2.0,
+        _ => f64::from(f32::EPSILON) / 2.0,
+    };
+    let bounds: Vec<f64> = scales(jacobian, &cotangents)
+        .into_iter()
+        // Two computations, each with its own rounding.
+        .map(|scale| 2.0 * rounding(unit, scale))
+        .collect();
+    let all = vec![true; inputs.len()];
+    let base = match place.gradient(inputs, &cotangents, Mode::plain(&all)) {
+        Ok(base) => base,
+        Err(Panicked(text)) => {
+            let mut draft = Draft::new("subsets");
+            draft.lower(Verdict::Fail, format!("it panicked: {text}"));
+            return vec![draft.finish()];
+        }
+    };
+    let ground = Ground { place, inputs, cotangents, base, bounds, unit };
+    vec![
+        ground.forward(),
+        ground.repeat(),
+        ground.cotangent(),
+        ground.subsets("subsets", false),
+        ground.subsets("checkpointing", true),
+        ground.layout(),
+        ground.accumulation(&mut random),
+    ]
+}
+
+/// A point, a cotangent, and the gradient there that others are compared with.
+struct Ground<'a> {
+    place: &'a Place<'a>,
+    inputs: &'a [Array],
+    cotangents: Vec<Array>,
+    base: Pass,
+    /// What each input element's gradient may differ by.
+    bounds: Vec<f64>,
+    unit: f64,
+}
+
+impl Ground<'_> {
+    /// Compares gradients with the expected ones, `None` with `None`.
+    fn compare(
+        &self,
+        draft: &mut Draft,
+        what: &str,
+        expected: &[Option<Array>],
+        found: &[Option<Array>],
+        exact: bool,
+    ) {
+        let mut offset = 0;
+        for (input, (expected, found)) in expected.iter().zip(found).enumerate() {
+            let len = self.inputs[input].len();
+            let bounds = &self.bounds[offset..offset + len];
+            offset += len;
+            match (expected, found) {
+                (None, None) => {}
+                (None, Some(_)) => {
+                    draft.lower(Verdict::Fail, format!("{what}: input {input} has a gradient"));
+                }
+                (Some(_), None) => {
+                    draft.lower(Verdict::Fail, format!("{what}: input {input} has no gradient"));
+                }
+                (Some(expected), Some(found)) => {
+                    for (position, (&expected, &value)) in
+                        expected.data.iter().zip(&found.data).enumerate()
+                    {
+                        let index = self.inputs[input].index(position);
+                        let error = (value - expected).abs();
+                        let fits = draft.entry(Worst {
+                            output: 0,
+                            output_index: None,
+                            input,
+                            index: index.clone(),
+                            analytic: value,
+                            numeric: expected,
+                            error,
+                            bound: if exact { 0.0 } else { bounds[position] },
+                        });
+                        if !fits {
+                            draft.lower(
+                                Verdict::Fail,
+                                format!(
+                                    "{what}: the gradient of input {input} at {index:?} is \
+                                     {value:.9e}, expected {expected:.9e}"
+                                ),
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn run(
+        &self,
+        draft: &mut Draft,
+        what: &str,
+        cotangents: &[Array],
+        mode: Mode<'_>,
+    ) -> Option<Pass> {
+        match self.place.gradient(self.inputs, cotangents, mode) {
+            Ok(pass) => {
+                for misfit in &pass.misfits {
+                    draft.lower(Verdict::Fail, format!("{what}: {misfit}"));
+                }
+                Some(pass)
+            }
+            Err(Panicked(text)) => {
+                draft.lower(Verdict::Fail, format!("{what}: it panicked: {text}"));
+                None
+            }
+        }
+    }
+
+    /// Tracking changes nothing in the outputs, to the last bit.
+    fn forward(&self) -> Record {
+        let mut draft = Draft::new("forward");
+        match self.place.forward(self.inputs) {
+            Ok(plain) => {
+                let tracked = flatten(&self.base.outputs);
+                let outputs = Flat::new(&plain);
+                for (row, (&plain, &tracked)) in flatten(&plain).iter().zip(&tracked).enumerate() {
+                    let same = plain == tracked || (plain.is_nan() && tracked.is_nan());
+                    if !same {
+                        let (output, index) = outputs.place(row);
+                        draft.lower(
+                            Verdict::Fail,
+                            format!(
+                                "output {output} at {index:?} is {tracked:e} with tracked inputs, \
+                                 {plain:e} without"
+                            ),
+                        );
+                    }
+                }
+            }
+            Err(Panicked(text)) => draft.lower(Verdict::Invalid, format!("it panicked: {text}")),
+        }
+        draft.finish()
+    }
+
+    /// The same gradient twice, to the last bit.
+    fn repeat(&self) -> Record {
+        let mut draft = Draft::new("repeat");
+        let all = vec![true; self.inputs.len()];
+        if let Some(pass) = self.run(&mut draft, "again", &self.cotangents, Mode::plain(&all)) {
+            self.compare(&mut draft, "again", &self.base.gradients, &pass.gradients, true);
+        }
+        draft.finish()
+    }
+
+    /// The gradient is linear in the cotangent: 0 gives exactly 0, twice exactly twice.
+    fn cotangent(&self) -> Record {
+        let mut draft = Draft::new("cotangent");
+        let all = vec![true; self.inputs.len()];
+        for factor in [0.0, 2.0, -1.0] {
+            let scale = |array: &Array| {
+                let data: Vec<f64> = array.data.iter().map(|value| value * factor).collect();
+                Array::new(array.shape.clone(), data)
+            };
+            let what = format!("a cotangent times {factor}");
+            let cotangents: Vec<_> = self.cotangents.iter().map(scale).collect();
+            let expected: Vec<_> =
+                self.base.gradients.iter().map(|gradient| gradient.as_ref().map(scale)).collect();
+            if let Some(pass) = self.run(&mut draft, &what, &cotangents, Mode::plain(&all)) {
+                self.compare(&mut draft, &what, &expected, &pass.gradients, true);
+            }
+        }
+        draft.finish()
+    }
+
+    /// Every subset of tracked inputs: the same gradients for these, none for the others.
+    fn subsets(&self, name: &str, checkpointing: bool) -> Record {
+        let mut draft = Draft::new(name);
+        let count = self.inputs.len();
+        // All of them up to four inputs; beyond that each alone, and each missing.
+        let masks: Vec<u64> = if count <= 4 {
+            (0..1 << count).collect()
+        } else {
+            let full = (1u64 << count) - 1;
+            (0..count).flat_map(|i| [1 << i, full ^ (1 << i)]).chain([0, full]).collect()
+        };
+        for mask in masks {
+            let tracked: Vec<bool> = (0..count).map(|i| mask >> i & 1 == 1).collect();
+            let names: Vec<_> = (0..count).filter(|&i| tracked[i]).collect();
+            let what = format!("tracked inputs {names:?}");
+            let mode = Mode { checkpointing, ..Mode::plain(&tracked) };
+            let Some(pass) = self.run(&mut draft, &what, &self.cotangents, mode) else { continue };
+            if mask == 0 && pass.output_tracked.contains(&true) {
+                draft.lower(Verdict::Fail, "no input is tracked, but an output is");
+            }
+            let expected: Vec<_> = self
+                .base
+                .gradients
+                .iter()
+                .zip(&tracked)
+                .map(|(gradient, &tracked)| gradient.clone().filter(|_| tracked))
+                .collect();
+            self.compare(&mut draft, &what, &expected, &pass.gradients, false);
+        }
+        draft.finish()
+    }
+
+    /// Inputs and cotangents that are views.
+    fn layout(&self) -> Record {
+        let mut draft = Draft::new("layout");
+        let all = vec![true; self.inputs.len()];
+        for (what, layout, transposed_cotangent) in [
+            ("transposed inputs", Layout::Transposed, false),
+            ("inputs that are windows", Layout::Window, false),
+            ("a transposed cotangent", Layout::Contiguous, true),
+            ("transposed inputs and cotangent", Layout::Transposed, true),
+        ] {
+            let mode = Mode { layout, transposed_cotangent, ..Mode::plain(&all) };
+            if let Some(pass) = self.run(&mut draft, what, &self.cotangents, mode) {
+                self.compare(&mut draft, what, &self.base.gradients, &pass.gradients, false);
+            }
+        }
+        draft.finish()
+    }
+
+    /// An input that is used elsewhere too: its gradients add up.
+    fn accumulation(&self, random: &mut SplitMix64) -> Record {
+        let mut draft = Draft::new("accumulation");
+        let call = self.place.subject.clone();
+        let both = call.beside_itself();
+        let place = Place { subject: &both, ..self.place.clone() };
+        let others = cotangents(self.inputs, random);
+        let mut cotangents = self.cotangents.clone();
+        cotangents.extend(others.iter().cloned());
+        let all = vec![true; self.inputs.len()];
+        let expected: Vec<_> = self
+            .base
+            .gradients
+            .iter()
+            .zip(&others)
+            .map(|(gradient, other)| {
+                let sum = match gradient {
+                    Some(gradient) => {
+                        gradient.data.iter().zip(&other.data).map(|(a, b)| a + b).collect()
+                    }
+                    None => other.data.clone(),
+                };
+                Some(Array::new(other.shape.clone(), sum))
+            })
+            .collect();
+        match place.gradient(self.inputs, &cotangents, Mode::plain(&all)) {
+            Ok(pass) => {
+                let mut wider = Vec::new();
+                let sums = expected.iter().flatten().flat_map(|array| array.data.iter());
+                for (bound, sum) in self.bounds.iter().zip(sums) {
+                    // One more addition, rounded in the data type.
+                    wider.push(bound + 2.0 * self.unit * (sum.abs() + 2.0));
+                }
+                let ground = Ground {
+                    place: self.place,
+                    inputs: self.inputs,
+                    cotangents: Vec::new(),
+                    base: self.base.clone(),
+                    bounds: wider,
+                    unit: self.unit,
+                };
+                let what = "inputs that are used elsewhere";
+                ground.compare(&mut draft, what, &expected, &pass.gradients, false);
+            }
+            Err(Panicked(text)) => draft.lower(Verdict::Fail, format!("it panicked: {text}")),
+        }
+        draft.finish()
+    }
+}
+
+impl Subject {
+    /// The function whose outputs are this one's and its inputs.
+    fn beside_itself(self) -> Self {
+        let inputs = self.inputs();
+        Self::from_parts(inputs, move |arguments| {
+            let mut outputs = self.run(arguments.clone());
+            outputs.extend(arguments);
+            outputs
+        })
+    }
+}

@@ -1,0 +1,144 @@
+//! The exponential, eˣ, whose derivative is its own output.
+//!
+//! - **Domain**: all real numbers; smooth everywhere. Overflows to ∞ above 88.72 (`f32`) and 709.78
+//!   (`f64`), goes through the subnormal numbers to 0 below −87.3 and −708.4; NaN gives NaN.
+//! - **Accuracy**: within two units in the last place on Flex and NdArray (tested); on a GPU what the
+//!   adapter's own exponential gives, which WGSL bounds by 3 + 2|x| units.
+//! - **Shapes**: any rank, any shape, also empty; the output has the input's.
+//! - **Data types**: the float types that the device computes with. Kernels: `f32` and `f64` on
+//!   Flex and NdArray, every float type of the adapter on wgpu, cuda, rocm, metal.
+//! - **Saved**: the *output*, not the input: the backward then is one product.
+
+mod backward;
+#[cfg(feature = "check")]
+pub(crate) mod check;
+#[cfg(feature = "cube")]
+mod cube;
+#[cfg(feature = "flex")]
+mod flex;
+mod kernel;
+#[cfg(feature = "ndarray")]
+mod ndarray;
+mod spec;
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Dispatch, backend_extension};
+use burn::tensor::Tensor;
+use burn_autograd_core::{Error, check as arguments};
+
+/// The rule of [`exp`](fn@exp), for [`differentiate`](burn_autograd_core::differentiate).
+#[derive(Debug, Clone, Copy)]
+pub struct Exp;
+
+/// The backends' side of [`exp`](fn@exp). The default bodies are the specification.
+#[backend_extension(
+    Flex: cfg(feature = "flex"),
+    NdArray: cfg(feature = "ndarray"),
+    Cube: cfg(feature = "cube"),
+    Autodiff: cfg(feature = "autodiff"),
+    Fusion: cfg(feature = "fusion")
+)]
+pub trait ExpOps: Backend {
+    /// eˣ.
+    #[fusion(dtype = x, shape = x)]
+    fn exp(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        spec::forward::<Self>(x)
+    }
+
+    /// grad·y, where y = eˣ is the output, for tensors of one shape.
+    #[fusion(dtype = grad, shape = grad)]
+    fn exp_backward(
+        y: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        spec::backward::<Self>(y, grad)
+    }
+
+    /// The gradient of ⟨grad, eˣ⟩ through the explicit backward, itself differentiable.
+    #[cfg(feature = "autodiff")]
+    #[fusion(default)]
+    fn exp_vjp(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        use burn::backend::Autodiff;
+        let [dx] = burn_autograd_core::vector_jacobian_product::<Self, 1, 1>(
+            |[x]| [Autodiff::<Self>::exp(x)],
+            [x],
+            [grad],
+        );
+        dx
+    }
+}
+
+/// eˣ for every element; the derivative is the output itself.
+///
+/// Takes a tensor of any shape and gives one of the same shape, data type and device.
+///
+/// # Panics
+///
+/// If the device cannot compute with the tensor's data type; [`try_exp`] returns an error.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::exp::exp;
+///
+/// let x = Tensor::<1>::from_floats([0.0, 1.0], &Device::flex().autodiff()).require_grad();
+/// let y = exp(x.clone());
+/// let e = std::f32::consts::E;
+/// assert_eq!(y.to_data().to_vec::<f32>().unwrap(), [1.0, e]);
+/// assert_eq!(x.grad(&y.sum().backward()).unwrap().to_data().to_vec::<f32>().unwrap(), [1.0, e]);
+/// # }
+/// ```
+pub fn exp<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    try_exp(x).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The same as [`exp`](fn@exp), with an error instead of a panic.
+///
+/// # Errors
+///
+/// If the device cannot compute with the tensor's data type, or it is quantized.
+pub fn try_exp<const D: usize>(x: Tensor<D>) -> Result<Tensor<D>, Error> {
+    let x = x.into_dispatch();
+    arguments::floats("exp", &[("x", &x)])?;
+    Ok(Tensor::from_dispatch(<Dispatch as ExpOps>::exp(x)))
+}
+
+/// grad·eˣ, tracked if an argument is: differentiate it for second derivatives.
+///
+/// # Panics
+///
+/// If the arguments differ in shape, device or data type, or the device cannot compute with it.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::exp::exp_vjp;
+///
+/// let x = Tensor::<1>::from_floats([0.0], &Device::flex().autodiff()).require_grad();
+/// let dx = exp_vjp(x.clone(), x.ones_like() * 3.0);
+/// assert_eq!(dx.to_data().to_vec::<f32>().unwrap(), [3.0]);
+/// let ddx = x.grad(&dx.sum().backward()).unwrap();
+/// assert_eq!(ddx.to_data().to_vec::<f32>().unwrap(), [3.0]);
+/// # }
+/// ```
+#[cfg(feature = "autodiff")]
+pub fn exp_vjp<const D: usize>(x: Tensor<D>, grad: Tensor<D>) -> Tensor<D> {
+    let (x, grad) = (x.into_dispatch(), grad.into_dispatch());
+    crate::support::same_shape("exp_vjp", ("x", &x), ("grad", &grad))
+        .unwrap_or_else(|error| panic!("{error}"));
+    Tensor::from_dispatch(<Dispatch as ExpOps>::exp_vjp(x, grad))
+}
+
+/// [`exp`](fn@exp) as a method.
+pub trait TensorExp {
+    /// eˣ of every element; see [`exp`](fn@exp). Burn's tensors have an `exp` of their own, hence
+    /// the other name.
+    #[must_use]
+    fn fused_exp(self) -> Self;
+}
+
+impl<const D: usize> TensorExp for Tensor<D> {
+    fn fused_exp(self) -> Self {
+        exp(self)
+    }
+}

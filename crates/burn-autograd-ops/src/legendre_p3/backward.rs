@@ -1,0 +1,40 @@
+//! The input is saved; the gradient is grad·P₃′(x), one kernel.
+
+use burn_autograd_core::{Context, Rule, Saved, Var};
+
+use super::{LegendreP3, LegendreP3Ops};
+
+impl<B: LegendreP3Ops> Rule<B, 1> for LegendreP3 {
+    fn name(&self) -> std::borrow::Cow<'static, str> {
+        "legendre_p3".into()
+    }
+
+    fn recomputes(&self) -> bool {
+        true
+    }
+
+    fn forward(&self, ctx: &mut Context<B>, [x]: [Var<B>; 1]) -> [Var<B>; 1] {
+        ctx.save([&x]);
+        [Var::new(B::legendre_p3(x.into_tensor()))]
+    }
+
+    fn backward(&self, ctx: Saved<B>, [grad]: [Var<B>; 1]) -> [Option<Var<B>>; 1] {
+        let [x] = ctx.into_tensors();
+        [Some(Var::new(B::legendre_p3_backward(x.into_tensor(), grad.into_tensor())))]
+    }
+}
+
+#[cfg(feature = "autodiff")]
+impl<B, C> LegendreP3Ops for burn::backend::Autodiff<B, C>
+where
+    B: LegendreP3Ops,
+    C: burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy,
+{
+    // The backward stays the specification here: made of Burn's operations, it is differentiable.
+    fn legendre_p3(
+        x: burn::backend::tensor::FloatTensor<Self>,
+    ) -> burn::backend::tensor::FloatTensor<Self> {
+        let [y] = burn_autograd_core::differentiate::<B, C, _, 1, 1>(LegendreP3, [x]);
+        y
+    }
+}

@@ -1,0 +1,141 @@
+//! The third Legendre polynomial, P₃(x) = ½(5x³ − 3x), with derivative P₃′(x) = 3⁄2·(5x² − 1).
+//!
+//! - **Domain**: all real numbers; smooth everywhere. Computed as x·(5⁄2·x² − 3⁄2), so that it
+//!   overflows to ±∞ only where x³ does; NaN gives NaN.
+//! - **Shapes**: any rank, any shape, also empty; the output has the input's.
+//! - **Data types**: the float types that the device computes with. Kernels: `f32` and `f64` on
+//!   Flex and NdArray, every float type of the adapter on wgpu, cuda, rocm, metal.
+//! - **Saved**: the input, through Burn's checkpointer. Under gradient checkpointing the output is
+//!   recomputed.
+//! - **Source**: NIST Digital Library of Mathematical Functions, table 18.6.1 and section 14.7.
+
+mod backward;
+#[cfg(feature = "check")]
+pub(crate) mod check;
+#[cfg(feature = "cube")]
+mod cube;
+#[cfg(feature = "flex")]
+mod flex;
+mod kernel;
+#[cfg(feature = "ndarray")]
+mod ndarray;
+mod spec;
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Dispatch, backend_extension};
+use burn::tensor::Tensor;
+use burn_autograd_core::{Error, check as arguments};
+
+/// The rule of [`legendre_p3`], for [`differentiate`](burn_autograd_core::differentiate).
+#[derive(Debug, Clone, Copy)]
+pub struct LegendreP3;
+
+/// The backends' side of [`legendre_p3`]. The default bodies are the specification.
+#[backend_extension(
+    Flex: cfg(feature = "flex"),
+    NdArray: cfg(feature = "ndarray"),
+    Cube: cfg(feature = "cube"),
+    Autodiff: cfg(feature = "autodiff"),
+    Fusion: cfg(feature = "fusion")
+)]
+pub trait LegendreP3Ops: Backend {
+    /// P₃(x).
+    #[fusion(dtype = x, shape = x)]
+    fn legendre_p3(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        spec::forward::<Self>(x)
+    }
+
+    /// grad·P₃′(x), for tensors of one shape.
+    #[fusion(dtype = grad, shape = grad)]
+    fn legendre_p3_backward(
+        x: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        spec::backward::<Self>(x, grad)
+    }
+
+    /// The gradient of ⟨grad, P₃(x)⟩ through the explicit backward, itself differentiable.
+    #[cfg(feature = "autodiff")]
+    #[fusion(default)]
+    fn legendre_p3_vjp(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        use burn::backend::Autodiff;
+        let [dx] = burn_autograd_core::vector_jacobian_product::<Self, 1, 1>(
+            |[x]| [Autodiff::<Self>::legendre_p3(x)],
+            [x],
+            [grad],
+        );
+        dx
+    }
+}
+
+/// P₃(x) = ½(5x³ − 3x) for every element; the derivative is 3⁄2·(5x² − 1).
+///
+/// Takes a tensor of any shape and gives one of the same shape, data type and device.
+///
+/// # Panics
+///
+/// If the device cannot compute with the tensor's data type; [`try_legendre_p3`] returns an error.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::legendre_p3::legendre_p3;
+///
+/// let x = Tensor::<1>::from_floats([0.5, -1.0, 2.0], &Device::flex());
+/// assert_eq!(legendre_p3(x).to_data().to_vec::<f32>().unwrap(), [-0.4375, -1.0, 17.0]);
+/// # }
+/// ```
+pub fn legendre_p3<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    try_legendre_p3(x).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The same as [`legendre_p3`], with an error instead of a panic.
+///
+/// # Errors
+///
+/// If the device cannot compute with the tensor's data type, or it is quantized.
+pub fn try_legendre_p3<const D: usize>(x: Tensor<D>) -> Result<Tensor<D>, Error> {
+    let x = x.into_dispatch();
+    arguments::floats("legendre_p3", &[("x", &x)])?;
+    Ok(Tensor::from_dispatch(<Dispatch as LegendreP3Ops>::legendre_p3(x)))
+}
+
+/// grad·P₃′(x), tracked if an argument is: differentiate it for second derivatives,
+/// P₃″(x) = 15x.
+///
+/// # Panics
+///
+/// If the arguments differ in shape, device or data type, or the device cannot compute with it.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::legendre_p3::legendre_p3_vjp;
+///
+/// let x = Tensor::<1>::from_floats([1.0, 2.0], &Device::flex().autodiff()).require_grad();
+/// let dx = legendre_p3_vjp(x.clone(), x.ones_like());
+/// assert_eq!(dx.to_data().to_vec::<f32>().unwrap(), [6.0, 28.5]);
+/// let ddx = x.grad(&dx.sum().backward()).unwrap();
+/// assert_eq!(ddx.to_data().to_vec::<f32>().unwrap(), [15.0, 30.0]);
+/// # }
+/// ```
+#[cfg(feature = "autodiff")]
+pub fn legendre_p3_vjp<const D: usize>(x: Tensor<D>, grad: Tensor<D>) -> Tensor<D> {
+    let (x, grad) = (x.into_dispatch(), grad.into_dispatch());
+    crate::support::same_shape("legendre_p3_vjp", ("x", &x), ("grad", &grad))
+        .unwrap_or_else(|error| panic!("{error}"));
+    Tensor::from_dispatch(<Dispatch as LegendreP3Ops>::legendre_p3_vjp(x, grad))
+}
+
+/// [`legendre_p3`] as a method.
+pub trait TensorLegendreP3 {
+    /// P₃ of every element; see [`legendre_p3`].
+    #[must_use]
+    fn legendre_p3(self) -> Self;
+}
+
+impl<const D: usize> TensorLegendreP3 for Tensor<D> {
+    fn legendre_p3(self) -> Self {
+        legendre_p3(self)
+    }
+}

@@ -1,0 +1,53 @@
+//! Of each factor only what the other one's gradient needs is saved; only the needed gradients are
+//! computed, in one pass.
+
+use burn_autograd_core::{Context, Floats, Rule, Saved, Var};
+
+use super::{MultiplyAdd, MultiplyAddOps, Needs};
+
+impl<B: MultiplyAddOps> Rule<B, 3> for MultiplyAdd {
+    fn name(&self) -> std::borrow::Cow<'static, str> {
+        "multiply_add".into()
+    }
+
+    fn recomputes(&self) -> bool {
+        true
+    }
+
+    fn forward(&self, ctx: &mut Context<B>, [w, x, b]: [Var<B>; 3]) -> [Var<B>; 1] {
+        if ctx.needs(1) {
+            ctx.save([&w]);
+        }
+        if ctx.needs(0) {
+            ctx.save([&x]);
+        }
+        [Var::new(B::multiply_add(w.into_tensor(), x.into_tensor(), b.into_tensor()))]
+    }
+
+    fn backward(&self, ctx: Saved<B>, [grad]: [Var<B>; 1]) -> [Option<Var<B>>; 3] {
+        let needs = Needs { w: ctx.needs(0), x: ctx.needs(1), b: ctx.needs(2) };
+        let shapes = [0, 1, 2].map(|index| ctx.input_shape(index).clone());
+        let factors = ctx.into_all_tensors();
+        let operands = std::iter::once(grad).chain(factors).map(Var::into_tensor).collect();
+        let Floats(gradients) = B::multiply_add_backward(Floats(operands), shapes, needs);
+        let mut gradients = gradients.into_iter().map(Var::new);
+        [needs.w, needs.x, needs.b].map(|needed| if needed { gradients.next() } else { None })
+    }
+}
+
+#[cfg(feature = "autodiff")]
+impl<B, C> MultiplyAddOps for burn::backend::Autodiff<B, C>
+where
+    B: MultiplyAddOps,
+    C: burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy,
+{
+    // The backward stays the specification here: made of Burn's operations, it is differentiable.
+    fn multiply_add(
+        w: burn::backend::tensor::FloatTensor<Self>,
+        x: burn::backend::tensor::FloatTensor<Self>,
+        b: burn::backend::tensor::FloatTensor<Self>,
+    ) -> burn::backend::tensor::FloatTensor<Self> {
+        let [y] = burn_autograd_core::differentiate::<B, C, _, 3, 1>(MultiplyAdd, [w, x, b]);
+        y
+    }
+}

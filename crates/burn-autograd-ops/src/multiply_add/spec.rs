@@ -1,0 +1,53 @@
+//! Forward and backward in Burn's own operations.
+
+use burn::backend::tensor::FloatTensor;
+use burn::tensor::Shape;
+use burn_autograd_core::Var;
+
+use super::{Gradients, MultiplyAddOps, Needs};
+
+/// w·x + b.
+pub(super) fn forward<B: MultiplyAddOps>(
+    w: FloatTensor<B>,
+    x: FloatTensor<B>,
+    b: FloatTensor<B>,
+) -> FloatTensor<B> {
+    (Var::<B>::new(w) * Var::new(x) + Var::new(b)).into_tensor()
+}
+
+/// (grad·x, grad·w).
+pub(super) fn products<B: MultiplyAddOps>(
+    w: FloatTensor<B>,
+    x: FloatTensor<B>,
+    grad: FloatTensor<B>,
+) -> (FloatTensor<B>, FloatTensor<B>) {
+    let (w, x, grad) = (Var::<B>::new(w), Var::new(x), Var::new(grad));
+    ((&grad * x).into_tensor(), (grad * w).into_tensor())
+}
+
+/// The gradients that are needed, each summed over what was broadcast.
+pub(super) fn backward<B: MultiplyAddOps>(
+    grad: FloatTensor<B>,
+    w: Option<FloatTensor<B>>,
+    x: Option<FloatTensor<B>>,
+    [w_shape, x_shape, b_shape]: [Shape; 3],
+    needs: Needs,
+) -> Gradients<FloatTensor<B>> {
+    let grad = Var::<B>::new(grad);
+    let db = needs.b.then(|| grad.clone().reduce_to(&b_shape).into_tensor());
+    let (dw, dx) = match (needs.w, needs.x, w, x) {
+        (true, true, Some(w), Some(x)) => {
+            let (dw, dx) = B::multiply_add_products(w, x, grad.into_tensor());
+            (Some(Var::<B>::new(dw)), Some(Var::new(dx)))
+        }
+        (true, false, _, Some(x)) => (Some(grad * Var::new(x)), None),
+        (false, true, Some(w), _) => (None, Some(grad * Var::new(w))),
+        (false, false, ..) => (None, None),
+        _ => panic!("multiply_add: a factor that the backward needs was not saved"),
+    };
+    [
+        dw.map(|dw| dw.reduce_to(&w_shape).into_tensor()),
+        dx.map(|dx| dx.reduce_to(&x_shape).into_tensor()),
+        db,
+    ]
+}

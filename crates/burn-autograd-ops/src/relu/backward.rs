@@ -1,0 +1,40 @@
+//! The input is saved; the gradient is grad where x > 0 and 0 elsewhere, one kernel.
+
+use burn_autograd_core::{Context, Rule, Saved, Var};
+
+use super::{SelfDefinedRelu, ReluOps};
+
+impl<B: ReluOps> Rule<B, 1> for SelfDefinedRelu {
+    fn name(&self) -> std::borrow::Cow<'static, str> {
+        "relu".into()
+    }
+
+    fn recomputes(&self) -> bool {
+        true
+    }
+
+    fn forward(&self, ctx: &mut Context<B>, [x]: [Var<B>; 1]) -> [Var<B>; 1] {
+        ctx.save([&x]);
+        [Var::new(B::self_defined_relu(x.into_tensor()))]
+    }
+
+    fn backward(&self, ctx: Saved<B>, [grad]: [Var<B>; 1]) -> [Option<Var<B>>; 1] {
+        let [x] = ctx.into_tensors();
+        [Some(Var::new(B::self_defined_relu_backward(x.into_tensor(), grad.into_tensor())))]
+    }
+}
+
+#[cfg(feature = "autodiff")]
+impl<B, C> ReluOps for burn::backend::Autodiff<B, C>
+where
+    B: ReluOps,
+    C: burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy,
+{
+    // The backward stays the specification here: made of Burn's operations, it is differentiable.
+    fn self_defined_relu(
+        x: burn::backend::tensor::FloatTensor<Self>,
+    ) -> burn::backend::tensor::FloatTensor<Self> {
+        let [y] = burn_autograd_core::differentiate::<B, C, _, 1, 1>(SelfDefinedRelu, [x]);
+        y
+    }
+}

@@ -1,0 +1,178 @@
+//! The rectified linear unit, relu(x) = max(x, 0), with derivative 1 where x > 0 and 0 elsewhere.
+//!
+//! - **Kink**: at 0, where any number in [0, 1] is a subgradient. It is 0 here, as in PyTorch and
+//!   Burn. Second derivative: 0 everywhere it exists.
+//! - **Domain**: all real numbers. NaN gives NaN, and passes the gradient, as in PyTorch; −0 gives 0.
+//!   Adapters may assume that there is no NaN, so that this holds on the CPU backends only.
+//! - **Shapes**: any rank, any shape, also empty; the output has the input's.
+//! - **Data types**: the float types that the device computes with. Kernels: `f32` and `f64` on
+//!   Flex and NdArray, every float type of the adapter on wgpu, cuda, rocm, metal.
+//! - **Saved**: the input, through Burn's checkpointer. Under gradient checkpointing the output is
+//!   recomputed.
+//!
+//! Burn has a `relu` of its own, and it is a good one; this is the self-defined ReLU that every
+//! tutorial on custom gradients starts with, done properly.
+
+mod backward;
+#[cfg(feature = "check")]
+pub(crate) mod check;
+#[cfg(feature = "cube")]
+mod cube;
+#[cfg(feature = "flex")]
+mod flex;
+mod kernel;
+#[cfg(feature = "ndarray")]
+mod ndarray;
+mod spec;
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Dispatch, backend_extension};
+use burn::tensor::Tensor;
+use burn_autograd_core::{Error, check as arguments};
+
+/// The rule of [`relu`], for [`differentiate`](burn_autograd_core::differentiate).
+#[derive(Debug, Clone, Copy)]
+pub struct SelfDefinedRelu;
+
+/// The backends' side of [`relu`]. The default bodies are the specification.
+#[backend_extension(
+    Flex: cfg(feature = "flex"),
+    NdArray: cfg(feature = "ndarray"),
+    Cube: cfg(feature = "cube"),
+    Autodiff: cfg(feature = "autodiff"),
+    Fusion: cfg(feature = "fusion")
+)]
+pub trait ReluOps: Backend {
+    /// max(x, 0).
+    #[fusion(dtype = x, shape = x)]
+    fn self_defined_relu(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        spec::forward::<Self>(x)
+    }
+
+    /// grad where x > 0, 0 elsewhere, for tensors of one shape.
+    #[fusion(dtype = grad, shape = grad)]
+    fn self_defined_relu_backward(
+        x: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        spec::backward::<Self>(x, grad)
+    }
+
+    /// The gradient of ⟨grad, relu(x)⟩ through the explicit backward, itself differentiable.
+    #[cfg(feature = "autodiff")]
+    #[fusion(default)]
+    fn self_defined_relu_vjp(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        use burn::backend::Autodiff;
+        let [dx] = burn_autograd_core::vector_jacobian_product::<Self, 1, 1>(
+            |[x]| [Autodiff::<Self>::self_defined_relu(x)],
+            [x],
+            [grad],
+        );
+        dx
+    }
+}
+
+/// max(x, 0) for every element; the derivative is 1 where x > 0, and 0 elsewhere and at 0.
+///
+/// Takes a tensor of any shape and gives one of the same shape, data type and device.
+///
+/// # Panics
+///
+/// If the device cannot compute with the tensor's data type; [`try_relu`] returns an error.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::relu::relu;
+///
+/// let x = Tensor::<1>::from_floats([-1.5, 0.0, 2.0], &Device::flex().autodiff()).require_grad();
+/// let y = relu(x.clone());
+/// assert_eq!(y.to_data().to_vec::<f32>().unwrap(), [0.0, 0.0, 2.0]);
+/// let dx = x.grad(&y.sum().backward()).unwrap();
+/// assert_eq!(dx.to_data().to_vec::<f32>().unwrap(), [0.0, 0.0, 1.0]);
+/// # }
+/// ```
+pub fn relu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    try_relu(x).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The same as [`relu`], with an error instead of a panic.
+///
+/// # Errors
+///
+/// If the device cannot compute with the tensor's data type, or it is quantized.
+pub fn try_relu<const D: usize>(x: Tensor<D>) -> Result<Tensor<D>, Error> {
+    let x = x.into_dispatch();
+    arguments::floats("relu", &[("x", &x)])?;
+    Ok(Tensor::from_dispatch(<Dispatch as ReluOps>::self_defined_relu(x)))
+}
+
+/// grad where x > 0 and 0 elsewhere, tracked if an argument is: differentiate it for second
+/// derivatives.
+///
+/// # Panics
+///
+/// If the arguments differ in shape, device or data type, or the device cannot compute with it.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::relu::relu_vjp;
+///
+/// let device = Device::flex().autodiff();
+/// let x = Tensor::<1>::from_floats([-1.0, 2.0], &device);
+/// let grad = Tensor::<1>::from_floats([3.0, 5.0], &device).require_grad();
+/// let dx = relu_vjp(x, grad.clone());
+/// assert_eq!(dx.to_data().to_vec::<f32>().unwrap(), [0.0, 5.0]);
+/// // It is linear in `grad`.
+/// let d_grad = grad.grad(&dx.sum().backward()).unwrap();
+/// assert_eq!(d_grad.to_data().to_vec::<f32>().unwrap(), [0.0, 1.0]);
+/// # }
+/// ```
+#[cfg(feature = "autodiff")]
+pub fn relu_vjp<const D: usize>(x: Tensor<D>, grad: Tensor<D>) -> Tensor<D> {
+    let (x, grad) = (x.into_dispatch(), grad.into_dispatch());
+    crate::support::same_shape("relu_vjp", ("x", &x), ("grad", &grad))
+        .unwrap_or_else(|error| panic!("{error}"));
+    Tensor::from_dispatch(<Dispatch as ReluOps>::self_defined_relu_vjp(x, grad))
+}
+
+/// [`relu`] as a method.
+pub trait TensorRelu {
+    /// max(x, 0) of every element; see [`relu`].
+    #[must_use]
+    fn relu(self) -> Self;
+}
+
+impl<const D: usize> TensorRelu for Tensor<D> {
+    fn relu(self) -> Self {
+        relu(self)
+    }
+}
+
+/// [`relu`] as a module without parameters.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::relu::Relu;
+///
+/// let x = Tensor::<2>::from_floats([[-1.0, 2.0]], &Device::flex());
+/// assert_eq!(Relu::new().forward(x).to_data().to_vec::<f32>().unwrap(), [0.0, 2.0]);
+/// # }
+/// ```
+#[derive(burn::module::Module, Debug, Default)]
+pub struct Relu {}
+
+impl Relu {
+    /// The module.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {}
+    }
+
+    /// max(x, 0) of every element; shapes and panics as [`relu`].
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        relu(x)
+    }
+}

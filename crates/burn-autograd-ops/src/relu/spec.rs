@@ -1,0 +1,17 @@
+//! Forward and backward in Burn's own operations.
+
+use burn::backend::Backend;
+use burn::backend::tensor::FloatTensor;
+use burn_autograd_core::Var;
+
+/// 0 where x ≤ 0, x elsewhere.
+pub(super) fn forward<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+    let x = Var::<B>::new(x);
+    x.fill_where_not_positive(&x, 0.0).into_tensor()
+}
+
+/// 0 where x ≤ 0, grad elsewhere.
+pub(super) fn backward<B: Backend>(x: FloatTensor<B>, grad: FloatTensor<B>) -> FloatTensor<B> {
+    let (x, grad) = (Var::<B>::new(x), Var::new(grad));
+    grad.fill_where_not_positive(&x, 0.0).into_tensor()
+}

@@ -1,0 +1,38 @@
+//! What the operations' kernels share: one pass over memory on the CPU backends, one launch on the
+//! CubeCL backend. It knows no operation.
+
+pub(crate) mod broadcast;
+pub(crate) mod cpu;
+#[cfg(feature = "cube")]
+pub(crate) mod cube;
+#[cfg(feature = "flex")]
+pub(crate) mod flex;
+#[cfg(feature = "ndarray")]
+pub(crate) mod ndarray;
+mod real;
+
+pub(crate) use real::Real;
+
+use burn::backend::{DispatchTensor, TensorMetadata};
+use burn_autograd_core::{Error, ErrorKind, check};
+
+/// Checks two float arguments that must have one shape.
+#[cfg(feature = "autodiff")]
+pub(crate) fn same_shape(
+    operation: &'static str,
+    first: (&'static str, &DispatchTensor),
+    second: (&'static str, &DispatchTensor),
+) -> Result<(), Error> {
+    check::floats(operation, &[first, second])?;
+    let (expected, got) = (first.1.shape(), second.1.shape());
+    if expected == got {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Shape,
+        operation,
+        second.0,
+        format!("the shape of `{}`, {:?}", first.0, expected.to_vec()),
+        format!("{:?}", got.to_vec()),
+    ))
+}

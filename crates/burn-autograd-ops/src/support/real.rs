@@ -1,0 +1,163 @@
+use std::ops::{Add, Mul, Neg, Sub};
+
+/// `f32` and `f64`, as the kernels see them. Every method is inlined and free of branches, so that
+/// a loop over it becomes vector instructions.
+pub(crate) trait Real:
+    burn::tensor::Element
+    + bytemuck::Pod
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Neg<Output = Self>
+    + PartialOrd
+{
+    const ZERO: Self;
+
+    fn from_f64(value: f64) -> Self;
+
+    fn to_f64(self) -> f64;
+
+    /// eˣ to about one unit in the last place, over the whole range: subnormal results, 0, ∞, NaN.
+    ///
+    /// x = n·ln 2 + r with |r| ≤ ½ ln 2 (Cody and Waite's two-part ln 2, so that n·ln 2 loses
+    /// nothing), eʳ by its Taylor polynomial, and 2ⁿ in two factors, because neither 2¹²⁸ nor a
+    /// subnormal 2ⁿ can be built from an exponent field.
+    fn exp(self) -> Self;
+}
+
+macro_rules! exponential {
+    ($float:ty, $bits:ty, $signed:ty, $mantissa:literal, $bias:literal, $low:literal, $high:literal,
+     $ln2_high:literal, $ln2_low:literal, [$($coefficient:expr),+]) => {
+        #[inline(always)]
+        fn exp(self) -> Self {
+            // Adding 1.5·2^mantissa rounds to an integer and leaves it in the low bits.
+            const SHIFT: $float = 1.5 * (1u64 << $mantissa) as $float;
+            const LOG2_E: $float = std::f64::consts::LOG2_E as $float;
+            // Written as comparisons, not as min and max, so that NaN stays.
+            let x = if self > $high { $high } else { self };
+            let x = if x < $low { $low } else { x };
+            let shifted = x * LOG2_E + SHIFT;
+            let n = shifted - SHIFT;
+            let r = (x - n * $ln2_high) - n * $ln2_low;
+            let mut p: $float = 0.0;
+            $(p = p * r + $coefficient;)+
+            let p = (p * r * r + r) + 1.0;
+            let n = shifted.to_bits().wrapping_sub(SHIFT.to_bits()) as $signed;
+            let half = n >> 1;
+            let power = |e: $signed| <$float>::from_bits((e.wrapping_add($bias) as $bits) << $mantissa);
+            p * power(half) * power(n.wrapping_sub(half))
+        }
+    };
+}
+
+/// 1/n!, rounded.
+const fn coefficient(n: u32) -> f64 {
+    let mut product = 1.0;
+    let mut k = 2;
+    while k <= n {
+        product *= k as f64;
+        k += 1;
+    }
+    1.0 / product
+}
+
+impl Real for f32 {
+    const ZERO: Self = 0.0;
+
+    #[inline(always)]
+    fn from_f64(value: f64) -> Self {
+        value as Self
+    }
+
+    #[inline(always)]
+    fn to_f64(self) -> f64 {
+        f64::from(self)
+    }
+
+    // Degree 7: the remainder r⁸/8! is 5e-9 of the result, a twelfth of the rounding error.
+    exponential!(f32, u32, i32, 23, 127, -104.0, 89.0, 0.693_359_375, -2.121_944_4e-4, [
+        coefficient(7) as f32,
+        coefficient(6) as f32,
+        coefficient(5) as f32,
+        coefficient(4) as f32,
+        coefficient(3) as f32,
+        coefficient(2) as f32
+    ]);
+}
+
+impl Real for f64 {
+    const ZERO: Self = 0.0;
+
+    #[inline(always)]
+    fn from_f64(value: f64) -> Self {
+        value
+    }
+
+    #[inline(always)]
+    fn to_f64(self) -> f64 {
+        self
+    }
+
+    // Degree 13: the remainder r¹⁴/14! is 4e-18 of the result.
+    exponential!(
+        f64, u64, i64, 52, 1023, -746.0, 710.0,
+        6.931_471_803_691_238e-1, 1.908_214_929_270_587_7e-10,
+        [
+            coefficient(13), coefficient(12), coefficient(11), coefficient(10), coefficient(9),
+            coefficient(8), coefficient(7), coefficient(6), coefficient(5), coefficient(4),
+            coefficient(3), coefficient(2)
+        ]
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Real;
+
+    /// Distance in units in the last place of `f32`, against `f64`'s exponential, which is exact to
+    /// far below one of them.
+    #[test]
+    fn exp_f32_is_within_two_ulp_of_the_exact_value() {
+        let mut worst = 0.0f64;
+        let mut x = -87.0f32;
+        while x < 88.5 {
+            let exact = f64::from(x).exp();
+            let ulp = f64::from(f32::from_bits((exact as f32).to_bits() + 1) - exact as f32);
+            worst = worst.max((f64::from(Real::exp(x)) - exact).abs() / ulp);
+            x += 0.001_37;
+        }
+        assert!(worst < 2.0, "worst error {worst} ulp");
+    }
+
+    /// The standard library's exponential is itself good to below one ulp.
+    #[test]
+    fn exp_f64_is_within_two_ulp_of_the_standard_library() {
+        let mut worst = 0.0f64;
+        let mut x = -707.0f64;
+        while x < 709.5 {
+            let exact = x.exp();
+            let ulp = f64::from_bits(exact.to_bits() + 1) - exact;
+            worst = worst.max((Real::exp(x) - exact).abs() / ulp);
+            x += 0.002_37;
+        }
+        assert!(worst < 2.0, "worst error {worst} ulp");
+    }
+
+    #[test]
+    fn exp_is_right_at_the_ends() {
+        assert_eq!(Real::exp(0.0f32), 1.0);
+        assert_eq!(Real::exp(0.0f64), 1.0);
+        assert_eq!(Real::exp(f32::INFINITY), f32::INFINITY);
+        assert_eq!(Real::exp(f64::INFINITY), f64::INFINITY);
+        assert_eq!(Real::exp(f32::NEG_INFINITY), 0.0);
+        assert_eq!(Real::exp(f64::NEG_INFINITY), 0.0);
+        assert_eq!(Real::exp(88.8f32), f32::INFINITY);
+        assert_eq!(Real::exp(709.8f64), f64::INFINITY);
+        assert!(Real::exp(f32::NAN).is_nan() && Real::exp(f64::NAN).is_nan());
+        // Subnormal results keep their leading bits.
+        let (small, exact) = (Real::exp(-100.0f32), (-100.0f64).exp());
+        assert!((f64::from(small) - exact).abs() <= f64::from(f32::from_bits(1)));
+        let (small, exact) = (Real::exp(-740.0f64), (-740.0f64).exp());
+        assert!((small - exact).abs() <= f64::from_bits(1));
+    }
+}
