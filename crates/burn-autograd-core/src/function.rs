@@ -38,9 +38,9 @@ use crate::{Context, Differentiable, Error, Floats, Rule, Saved, Tensors, Var, c
 ///
 /// let x = Tensor::<1>::from_floats([0.5, -1.0, 2.0], &Device::flex().autodiff()).require_grad();
 /// let y = LegendreP3.apply([x.clone()]);
-/// assert_eq!(y.to_data().to_vec::<f32>().unwrap(), [-0.4375, -1.0, 17.0]);
+/// assert_eq!(y.to_data().try_to_vec::<f32>().unwrap(), [-0.4375, -1.0, 17.0]);
 /// let dx = x.grad(&y.sum().backward()).unwrap();
-/// assert_eq!(dx.to_data().to_vec::<f32>().unwrap(), [0.375, 6.0, 28.5]);
+/// assert_eq!(dx.to_data().try_to_vec::<f32>().unwrap(), [0.375, 6.0, 28.5]);
 /// # }
 /// ```
 pub trait Function<const N: usize, const M: usize = 1>:

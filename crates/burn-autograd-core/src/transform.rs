@@ -81,9 +81,9 @@ fn zeros_like<B: Backend>(tensor: &FloatTensor<B>) -> FloatTensor<B> {
 /// let device = Device::flex().autodiff();
 /// let x = Tensor::<1>::from_floats([1.0, 2.0], &device).require_grad();
 /// let (dx,): (Tensor<1>,) = vjp(Cube, (x.clone(),), (x.ones_like(),));
-/// assert_eq!(dx.to_data().to_vec::<f32>().unwrap(), [3.0, 12.0]);
+/// assert_eq!(dx.to_data().try_to_vec::<f32>().unwrap(), [3.0, 12.0]);
 /// let ddx = x.grad(&dx.sum().backward()).unwrap();
-/// assert_eq!(ddx.to_data().to_vec::<f32>().unwrap(), [6.0, 12.0]);
+/// assert_eq!(ddx.to_data().try_to_vec::<f32>().unwrap(), [6.0, 12.0]);
 /// # }
 /// ```
 pub fn vjp<F, I, O, const N: usize, const M: usize>(function: F, inputs: I, cotangents: O) -> I

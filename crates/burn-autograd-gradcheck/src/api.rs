@@ -4,7 +4,7 @@ use burn_autograd_core::Tensors;
 use crate::evaluate::Place;
 use crate::jacobian::{self, Settings};
 use crate::numeric::Precision;
-use crate::record::{Record, Report, Verdict};
+use crate::record::{Record, Report};
 use crate::{Array, Subject, structure};
 
 /// Checks a function's gradient at `inputs`: every entry of its Jacobian against a numeric
@@ -184,7 +184,7 @@ impl Gradcheck {
             let (record, jacobian) = jacobian::check(&place, inputs, &settings);
             let mut records = vec![record];
             if let Some(jacobian) = jacobian {
-                records.extend(structure::checks(&place, inputs, &jacobian, self.seed));
+                records.extend(structure::checks(&place, inputs, &jacobian, self.seed, false));
             }
             return Report { records };
         };
@@ -194,7 +194,7 @@ impl Gradcheck {
         let mut records = vec![Record { check: "reference".to_owned(), ..record }];
         if let Some(jacobian) = jacobian {
             records.push(jacobian::parity(&place, &reference, inputs, &jacobian, &settings));
-            records.extend(structure::checks(&place, inputs, &jacobian, self.seed));
+            records.extend(structure::checks(&place, inputs, &jacobian, self.seed, false));
         }
         Report { records }
     }
@@ -204,5 +204,5 @@ impl Gradcheck {
 #[cfg(test)]
 #[test]
 fn an_empty_report_does_not_pass() {
-    assert_eq!(Report { records: Vec::new() }.verdict(), Verdict::Invalid);
+    assert_eq!(Report { records: Vec::new() }.verdict(), crate::Verdict::Invalid);
 }

@@ -244,12 +244,28 @@ impl InnerOrSelf for Device {
 }
 
 
+/// The values of a check's inputs, and where they live.
+///
+/// # Panics
+///
+/// If there are no inputs, or they live on different devices or have different data types.
+pub(crate) fn take(inputs: impl Tensors) -> (Vec<Array>, Device, DType) {
+    let inputs = inputs.into_dispatch();
+    let named: Vec<_> = inputs.iter().map(|input| ("inputs", input)).collect();
+    burn_autograd_core::check::floats("gradcheck", &named)
+        .unwrap_or_else(|error| panic!("{error}"));
+    let first = inputs.first().expect("gradcheck: a function has at least one input");
+    let device = Device::new(first.device()).inner_or_self();
+    let dtype = first.dtype();
+    (inputs.into_iter().map(read).collect(), device, dtype)
+}
+
 fn read(tensor: DispatchTensor) -> Array {
     let shape = tensor.shape().to_vec();
     let data = burn::tensor::try_read_sync(Dispatch::float_into_data(tensor))
         .expect("gradient checks run where tensors can be read back at once")
         .unwrap_or_else(|error| panic!("reading a tensor back: {error}"));
-    let data = data.convert_dtype(DType::F64).to_vec::<f64>().expect("it was converted");
+    let data = data.convert_dtype(DType::F64).try_to_vec::<f64>().expect("it was converted");
     Array { shape, data }
 }
 
@@ -261,7 +277,8 @@ fn transpose(array: &Array) -> Array {
     shape.swap(rank - 2, rank - 1);
     let data = array
         .data
-        .chunks(rows * columns)
+        // An empty array has no matrices, whatever the length asked for.
+        .chunks((rows * columns).max(1))
         .flat_map(|matrix| {
             (0..columns).flat_map(move |c| (0..rows).map(move |r| matrix[r * columns + c]))
         })

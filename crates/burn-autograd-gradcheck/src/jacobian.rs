@@ -26,8 +26,6 @@ pub(crate) struct Jacobian {
     pub(crate) outputs: Vec<Array>,
     /// For each element of all inputs, for each element of all outputs.
     pub(crate) numeric: Vec<Vec<Estimate>>,
-    /// For each element of all outputs, for each element of all inputs.
-    pub(crate) analytic: Vec<Vec<f64>>,
 }
 
 /// Positions of flattened elements.
@@ -280,7 +278,7 @@ pub(crate) fn check(
         draft.record.reason = format!("{}; {pattern}", draft.record.reason);
     }
     let proven = draft.record.verdict == Verdict::Pass;
-    (draft.finish(), proven.then_some(Jacobian { outputs, numeric, analytic }))
+    (draft.finish(), proven.then_some(Jacobian { outputs, numeric }))
 }
 
 /// What all failing entries have in common.

@@ -6,19 +6,18 @@ use crate::jacobian::{Draft, Flat, Jacobian, cotangents, flatten, rounding, scal
 use crate::record::{Record, Verdict, Worst};
 use crate::{Array, SplitMix64, Subject};
 
-/// Runs all structural checks of a subject in one place.
+/// Runs all structural checks of a subject in one place. An operation whose tracked and untracked
+/// forward are one kernel can demand the same outputs to the last bit.
 pub(crate) fn checks(
     place: &Place<'_>,
     inputs: &[Array],
     jacobian: &Jacobian,
     seed: u64,
+    exact_forward: bool,
 ) -> Vec<Record> {
     let mut random = SplitMix64::new(seed ^ 0x57_2C7);
     let cotangents = cotangents(&jacobian.outputs, &mut random);
-    let unit = match place.dtype {
-        burn::tensor::DType::F64 => f64::EPSILON / 2.0,
-        _ => f64::from(f32::EPSILON) / 2.0,
-    };
+    let unit = unit(place.dtype);
     let bounds: Vec<f64> = scales(jacobian, &cotangents)
         .into_iter()
         // Two computations, each with its own rounding.
@@ -35,7 +34,7 @@ pub(crate) fn checks(
     };
     let ground = Ground { place, inputs, cotangents, base, bounds, unit };
     vec![
-        ground.forward(),
+        ground.forward(jacobian, exact_forward),
         ground.repeat(),
         ground.cotangent(),
         ground.subsets("subsets", false),
@@ -43,6 +42,81 @@ pub(crate) fn checks(
         ground.layout(),
         ground.accumulation(&mut random),
     ]
+}
+
+/// Compares a vector-Jacobian product with the gradient that the backward pass gives, at a random
+/// cotangent, which is given back.
+pub(crate) fn consistency(
+    place: &Place<'_>,
+    vjp: &Subject,
+    inputs: &[Array],
+    seed: u64,
+) -> Result<(Record, Vec<Array>), Record> {
+    let mut draft = Draft::new("consistency");
+    let invalid = |mut draft: Draft, text: String| {
+        draft.lower(Verdict::Invalid, format!("it panicked: {text}"));
+        draft.finish()
+    };
+    let outputs = match place.forward(inputs) {
+        Ok(outputs) => outputs,
+        Err(Panicked(text)) => return Err(invalid(draft, text)),
+    };
+    let cotangents = cotangents(&outputs, &mut SplitMix64::new(seed ^ 0x2_0DE2));
+    let tracked = vec![true; inputs.len()];
+    let pass = match place.gradient(inputs, &cotangents, Mode::plain(&tracked)) {
+        Ok(pass) => pass,
+        Err(Panicked(text)) => return Err(invalid(draft, text)),
+    };
+    let arguments: Vec<Array> = inputs.iter().chain(&cotangents).cloned().collect();
+    let products = match (Place { subject: vjp, ..place.clone() }).forward(&arguments) {
+        Ok(products) => products,
+        Err(Panicked(text)) => return Err(invalid(draft, text)),
+    };
+    let unit = unit(place.dtype);
+    for (input, (gradient, product)) in pass.gradients.iter().zip(&products).enumerate() {
+        let zeros = Array::from_fn(inputs[input].shape.clone(), || 0.0);
+        let gradient = gradient.as_ref().unwrap_or(&zeros);
+        if gradient.shape != product.shape {
+            draft.lower(
+                Verdict::Fail,
+                format!("input {input}: expected {:?}, got {:?}", gradient.shape, product.shape),
+            );
+            continue;
+        }
+        // Both come from the same backward; at most the order of a sum differs.
+        let largest = gradient.data.iter().fold(0.0f64, |a, b| a.max(b.abs()));
+        let terms = outputs.iter().map(Array::len).sum();
+        for (position, (&expected, &value)) in gradient.data.iter().zip(&product.data).enumerate() {
+            let index = gradient.index(position);
+            let fits = draft.entry(Worst {
+                output: 0,
+                output_index: None,
+                input,
+                index: index.clone(),
+                analytic: value,
+                numeric: expected,
+                error: (value - expected).abs(),
+                bound: 2.0 * rounding(unit, (largest, terms)),
+            });
+            if !fits {
+                draft.lower(
+                    Verdict::Fail,
+                    format!(
+                        "the product for input {input} at {index:?} is {value:.9e}, the gradient \
+                         {expected:.9e}"
+                    ),
+                );
+            }
+        }
+    }
+    Ok((draft.finish(), cotangents))
+}
+
+fn unit(dtype: burn::tensor::DType) -> f64 {
+    match dtype {
+        burn::tensor::DType::F64 => f64::EPSILON / 2.0,
+        _ => f64::from(f32::EPSILON) / 2.0,
+    }
 }
 
 /// A point, a cotangent, and the gradient there that others are compared with.
@@ -131,22 +205,33 @@ impl Ground<'_> {
         }
     }
 
-    /// Tracking changes nothing in the outputs, to the last bit.
-    fn forward(&self) -> Record {
+    /// Tracking changes nothing in the outputs. To the last bit, if that is demanded; else within
+    /// what a few roundings of the inputs and of the output do.
+    fn forward(&self, jacobian: &Jacobian, exact: bool) -> Record {
         let mut draft = Draft::new("forward");
         match self.place.forward(self.inputs) {
             Ok(plain) => {
                 let tracked = flatten(&self.base.outputs);
+                let inputs = flatten(self.inputs);
                 let outputs = Flat::new(&plain);
                 for (row, (&plain, &tracked)) in flatten(&plain).iter().zip(&tracked).enumerate() {
-                    let same = plain == tracked || (plain.is_nan() && tracked.is_nan());
+                    let condition: f64 = jacobian
+                        .numeric
+                        .iter()
+                        .zip(&inputs)
+                        .map(|(column, input)| (column[row].value * input).abs())
+                        .sum();
+                    let bound = if exact { 0.0 } else { 8.0 * self.unit * (plain.abs() + condition) };
+                    let same = (plain - tracked).abs() <= bound
+                        || plain == tracked
+                        || (plain.is_nan() && tracked.is_nan());
                     if !same {
                         let (output, index) = outputs.place(row);
                         draft.lower(
                             Verdict::Fail,
                             format!(
                                 "output {output} at {index:?} is {tracked:e} with tracked inputs, \
-                                 {plain:e} without"
+                                 {plain:e} without, which may differ by {bound:.1e}"
                             ),
                         );
                     }

@@ -1,1 +1,42 @@
-//! x
+//! Custom differentiable operations for [Burn](burn): **define** an operation and its backward once,
+//! **run** it on every backend, **prove** its gradient, **differentiate** it again.
+//!
+//! What `torch.autograd.Function`, `gradcheck` and `autograd.grad` are to PyTorch:
+//!
+//! - [`Function`]: forward and explicit backward, generic in the backend; [`vjp`] gives a gradient
+//!   that is itself differentiable.
+//! - [`Rule`] and [`differentiate`]: the same for an operation with kernels, behind a backend
+//!   extension trait.
+//! - [`ops`]: operations with fused kernels for the CPU and, through CubeCL, for wgpu, cuda, rocm
+//!   and metal.
+//! - `gradcheck` (feature `gradcheck`): numeric derivatives whose error is computed, not guessed.
+//!
+//! # Crate features
+//!
+//! - `autodiff` (default): gradients.
+//! - `fusion` (default): Burn's kernel fusion; has to agree with what Burn is built with.
+//! - `gradcheck`: the checker. `check-cases`: the cases on which our own operations are proven.
+//! - `flex`, `ndarray`, `wgpu`, `vulkan`, `metal`, `webgpu`, `cuda`, `rocm`: backends and runtimes;
+//!   none is on by default.
+
+pub use burn_autograd_core::*;
+/// The gradient checker.
+#[cfg(feature = "gradcheck")]
+pub use burn_autograd_gradcheck as gradcheck;
+/// The operations.
+pub use burn_autograd_ops as ops;
+
+/// What most users import.
+pub mod prelude {
+    #[cfg(feature = "autodiff")]
+    pub use burn_autograd_core::vjp;
+    pub use burn_autograd_core::{Context, Differentiable, Function, Rule, Saved, Var};
+    pub use burn_autograd_ops::exp::exp;
+    pub use burn_autograd_ops::legendre_p3::legendre_p3;
+    pub use burn_autograd_ops::multiply_add::multiply_add;
+    pub use burn_autograd_ops::prelude::*;
+    pub use burn_autograd_ops::relu::{Relu, relu};
+}
+
+/// The release of Burn that this release is for.
+pub const BURN_VERSION: &str = "0.22.1";

@@ -84,8 +84,8 @@ pub trait ExpOps: Backend {
 /// let x = Tensor::<1>::from_floats([0.0, 1.0], &Device::flex().autodiff()).require_grad();
 /// let y = exp(x.clone());
 /// let e = std::f32::consts::E;
-/// assert_eq!(y.to_data().to_vec::<f32>().unwrap(), [1.0, e]);
-/// assert_eq!(x.grad(&y.sum().backward()).unwrap().to_data().to_vec::<f32>().unwrap(), [1.0, e]);
+/// assert_eq!(y.to_data().try_to_vec::<f32>().unwrap(), [1.0, e]);
+/// assert_eq!(x.grad(&y.sum().backward()).unwrap().to_data().try_to_vec::<f32>().unwrap(), [1.0, e]);
 /// # }
 /// ```
 pub fn exp<const D: usize>(x: Tensor<D>) -> Tensor<D> {
@@ -116,9 +116,9 @@ pub fn try_exp<const D: usize>(x: Tensor<D>) -> Result<Tensor<D>, Error> {
 ///
 /// let x = Tensor::<1>::from_floats([0.0], &Device::flex().autodiff()).require_grad();
 /// let dx = exp_vjp(x.clone(), x.ones_like() * 3.0);
-/// assert_eq!(dx.to_data().to_vec::<f32>().unwrap(), [3.0]);
+/// assert_eq!(dx.to_data().try_to_vec::<f32>().unwrap(), [3.0]);
 /// let ddx = x.grad(&dx.sum().backward()).unwrap();
-/// assert_eq!(ddx.to_data().to_vec::<f32>().unwrap(), [3.0]);
+/// assert_eq!(ddx.to_data().try_to_vec::<f32>().unwrap(), [3.0]);
 /// # }
 /// ```
 #[cfg(feature = "autodiff")]

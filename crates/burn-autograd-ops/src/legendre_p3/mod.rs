@@ -82,7 +82,7 @@ pub trait LegendreP3Ops: Backend {
 /// use burn_autograd_ops::legendre_p3::legendre_p3;
 ///
 /// let x = Tensor::<1>::from_floats([0.5, -1.0, 2.0], &Device::flex());
-/// assert_eq!(legendre_p3(x).to_data().to_vec::<f32>().unwrap(), [-0.4375, -1.0, 17.0]);
+/// assert_eq!(legendre_p3(x).to_data().try_to_vec::<f32>().unwrap(), [-0.4375, -1.0, 17.0]);
 /// # }
 /// ```
 pub fn legendre_p3<const D: usize>(x: Tensor<D>) -> Tensor<D> {
@@ -114,9 +114,9 @@ pub fn try_legendre_p3<const D: usize>(x: Tensor<D>) -> Result<Tensor<D>, Error>
 ///
 /// let x = Tensor::<1>::from_floats([1.0, 2.0], &Device::flex().autodiff()).require_grad();
 /// let dx = legendre_p3_vjp(x.clone(), x.ones_like());
-/// assert_eq!(dx.to_data().to_vec::<f32>().unwrap(), [6.0, 28.5]);
+/// assert_eq!(dx.to_data().try_to_vec::<f32>().unwrap(), [6.0, 28.5]);
 /// let ddx = x.grad(&dx.sum().backward()).unwrap();
-/// assert_eq!(ddx.to_data().to_vec::<f32>().unwrap(), [15.0, 30.0]);
+/// assert_eq!(ddx.to_data().try_to_vec::<f32>().unwrap(), [15.0, 30.0]);
 /// # }
 /// ```
 #[cfg(feature = "autodiff")]

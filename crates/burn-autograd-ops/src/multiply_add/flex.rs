@@ -59,7 +59,7 @@ fn backward<T: Real>(
     let plan = Broadcast::new(shapes.each_ref().map(|shape| &shape[..]));
     let grad = grad.to_contiguous();
     // Where `b` was not broadcast its gradient is the cotangent itself: no pass, no copy.
-    let shared = (needs.b && !plan.is_broadcast(2)).then(|| grad.clone());
+    let shared = (needs.b && !plan.broadcast[2]).then(|| grad.clone());
     needs.b &= shared.is_none();
     let [w, x] = [w, x].map(|factor| factor.map(|factor| factor.to_contiguous()));
     let [dw, dx, db] = kernel::backward(

@@ -148,7 +148,7 @@ pub(super) fn backward<T: Real>(
     needs: Needs,
 ) -> [Option<Vec<T>>; 3] {
     let needs = [needs.w, needs.x, needs.b];
-    let elements: [bool; 3] = std::array::from_fn(|k| needs[k] && !plan.is_broadcast(k));
+    let elements: [bool; 3] = std::array::from_fn(|k| needs[k] && !plan.broadcast[k]);
     let mut buffers: [Vec<T>; 3] =
         elements.map(|whole| Vec::with_capacity(if whole { plan.len } else { 0 }));
     let parts = parts(plan.len);

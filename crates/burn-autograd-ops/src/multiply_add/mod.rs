@@ -155,10 +155,10 @@ fn common_shape(w: &Shape, x: &Shape, b: &Shape) -> Shape {
 /// let x = Tensor::<2>::from_floats([[1.0, 1.0], [10.0, 10.0]], &device);
 /// let b = Tensor::<2>::from_floats([[0.5]], &device).require_grad();
 /// let y = multiply_add(w.clone(), x, b.clone());
-/// assert_eq!(y.to_data().to_vec::<f32>().unwrap(), [2.5, 3.5, 20.5, 30.5]);
+/// assert_eq!(y.to_data().try_to_vec::<f32>().unwrap(), [2.5, 3.5, 20.5, 30.5]);
 /// let grads = y.sum().backward();
-/// assert_eq!(w.grad(&grads).unwrap().to_data().to_vec::<f32>().unwrap(), [11.0, 11.0]);
-/// assert_eq!(b.grad(&grads).unwrap().to_data().to_vec::<f32>().unwrap(), [4.0]);
+/// assert_eq!(w.grad(&grads).unwrap().to_data().try_to_vec::<f32>().unwrap(), [11.0, 11.0]);
+/// assert_eq!(b.grad(&grads).unwrap().to_data().try_to_vec::<f32>().unwrap(), [4.0]);
 /// # }
 /// ```
 pub fn multiply_add<const D: usize>(w: Tensor<D>, x: Tensor<D>, b: Tensor<D>) -> Tensor<D> {

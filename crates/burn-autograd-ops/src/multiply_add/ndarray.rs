@@ -60,7 +60,7 @@ fn backward<T: Stored>(
     let plan = Broadcast::new(shapes.each_ref().map(|shape| &shape[..]));
     let grad = ndarray::contiguous::<T>(grad);
     // Where `b` was not broadcast its gradient is the cotangent itself: no pass, no copy.
-    let shared = (needs.b && !plan.is_broadcast(2)).then(|| T::wrap(grad.clone()));
+    let shared = (needs.b && !plan.broadcast[2]).then(|| T::wrap(grad.clone()));
     needs.b &= shared.is_none();
     let [w, x] = [w, x].map(|factor| factor.map(ndarray::contiguous::<T>));
     let [dw, dx, db] = kernel::backward(

@@ -87,9 +87,9 @@ pub trait ReluOps: Backend {
 ///
 /// let x = Tensor::<1>::from_floats([-1.5, 0.0, 2.0], &Device::flex().autodiff()).require_grad();
 /// let y = relu(x.clone());
-/// assert_eq!(y.to_data().to_vec::<f32>().unwrap(), [0.0, 0.0, 2.0]);
+/// assert_eq!(y.to_data().try_to_vec::<f32>().unwrap(), [0.0, 0.0, 2.0]);
 /// let dx = x.grad(&y.sum().backward()).unwrap();
-/// assert_eq!(dx.to_data().to_vec::<f32>().unwrap(), [0.0, 0.0, 1.0]);
+/// assert_eq!(dx.to_data().try_to_vec::<f32>().unwrap(), [0.0, 0.0, 1.0]);
 /// # }
 /// ```
 pub fn relu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
@@ -123,10 +123,10 @@ pub fn try_relu<const D: usize>(x: Tensor<D>) -> Result<Tensor<D>, Error> {
 /// let x = Tensor::<1>::from_floats([-1.0, 2.0], &device);
 /// let grad = Tensor::<1>::from_floats([3.0, 5.0], &device).require_grad();
 /// let dx = relu_vjp(x, grad.clone());
-/// assert_eq!(dx.to_data().to_vec::<f32>().unwrap(), [0.0, 5.0]);
+/// assert_eq!(dx.to_data().try_to_vec::<f32>().unwrap(), [0.0, 5.0]);
 /// // It is linear in `grad`.
 /// let d_grad = grad.grad(&dx.sum().backward()).unwrap();
-/// assert_eq!(d_grad.to_data().to_vec::<f32>().unwrap(), [0.0, 1.0]);
+/// assert_eq!(d_grad.to_data().try_to_vec::<f32>().unwrap(), [0.0, 1.0]);
 /// # }
 /// ```
 #[cfg(feature = "autodiff")]
@@ -158,7 +158,7 @@ impl<const D: usize> TensorRelu for Tensor<D> {
 /// use burn_autograd_ops::relu::Relu;
 ///
 /// let x = Tensor::<2>::from_floats([[-1.0, 2.0]], &Device::flex());
-/// assert_eq!(Relu::new().forward(x).to_data().to_vec::<f32>().unwrap(), [0.0, 2.0]);
+/// assert_eq!(Relu::new().forward(x).to_data().try_to_vec::<f32>().unwrap(), [0.0, 2.0]);
 /// # }
 /// ```
 #[derive(burn::module::Module, Debug, Default)]

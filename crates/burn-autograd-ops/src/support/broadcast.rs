@@ -16,6 +16,9 @@ pub(crate) struct Broadcast<const K: usize> {
     pub(crate) len: usize,
     /// Elements of each operand.
     pub(crate) lens: [usize; K],
+    /// Whether an operand is broadcast in any dimension. Not a matter of lengths: [1, 0] and [3, 0]
+    /// have one length.
+    pub(crate) broadcast: [bool; K],
     /// Size of the innermost merged dimension.
     inner: usize,
     /// Whether an operand stands still along it.
@@ -74,12 +77,8 @@ impl<const K: usize> Broadcast<K> {
             .collect();
         outer.reverse();
         let lens = shapes.map(|shape| shape.iter().product());
-        Self { len, lens, inner, still, outer }
-    }
-
-    /// Whether an operand is broadcast in any dimension.
-    pub(crate) fn is_broadcast(&self, operand: usize) -> bool {
-        self.lens[operand] != self.len
+        let broadcast = shapes.map(|shape| (0..rank).any(|dim| shape[dim] != common(dim)));
+        Self { len, lens, broadcast, inner, still, outer }
     }
 
     /// Visits `range` of the common shape's elements in order.

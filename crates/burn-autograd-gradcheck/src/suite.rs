@@ -1,0 +1,271 @@
+//! A gradient-check suite: many cases, on several backends, with one report.
+//!
+//! A crate of operations describes its [`Case`]s as data and runs them with [`Suite::run`].
+
+use std::collections::HashMap;
+
+use burn::tensor::{DType, Device};
+use serde::{Deserialize, Serialize};
+
+use crate::evaluate::Place;
+use crate::jacobian::{self, Jacobian, Settings};
+use crate::numeric::Precision;
+use crate::record::{Record, Verdict};
+use crate::{Array, SplitMix64, Subject, structure};
+
+/// A function at a point.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// The operation's name.
+    pub op: String,
+    /// The case's name, unique within the operation.
+    pub name: String,
+    function: Subject,
+    vjp: Option<Subject>,
+    inputs: Vec<Array>,
+    first_step: f64,
+    intrinsic_ulps: f64,
+}
+
+impl Case {
+    /// A case of `op` at `inputs`. Draw the inputs with [`SplitMix64::uniform`], so that `f32` holds
+    /// them exactly.
+    pub fn new(
+        op: impl Into<String>,
+        name: impl Into<String>,
+        function: Subject,
+        inputs: Vec<Array>,
+    ) -> Self {
+        Self {
+            op: op.into(),
+            name: name.into(),
+            function,
+            vjp: None,
+            inputs,
+            first_step: 0.25,
+            intrinsic_ulps: 0.0,
+        }
+    }
+
+    /// The vector-Jacobian product, for second order; see [`Subject::product`].
+    #[must_use]
+    pub fn vjp(mut self, vjp: Subject) -> Self {
+        self.vjp = Some(vjp);
+        self
+    }
+
+    /// The largest step: less than the distance to a kink or to the end of the domain.
+    #[must_use]
+    pub fn first_step(mut self, step: f64) -> Self {
+        self.first_step = step;
+        self
+    }
+
+    /// By how many units in the last place a device's built-in functions may be off.
+    #[must_use]
+    pub fn intrinsic_ulps(mut self, ulps: f64) -> Self {
+        self.intrinsic_ulps = ulps;
+        self
+    }
+}
+
+/// A backend to check on.
+#[derive(Debug, Clone)]
+pub struct Backend {
+    /// Its name in the report.
+    pub name: String,
+    /// Where its tensors live.
+    pub device: Device,
+    /// The data types to check, of `f64` and `f32`.
+    pub dtypes: Vec<DType>,
+}
+
+/// A check's record, and what it is about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The operation.
+    pub op: String,
+    /// The case.
+    pub case: String,
+    /// The backend.
+    pub backend: String,
+    /// `f64` or `f32`.
+    pub dtype: String,
+    /// 1 for the gradient, 2 for the gradient of the gradient.
+    pub order: u8,
+    /// What was found.
+    #[serde(flatten)]
+    pub record: Record,
+}
+
+/// Cases and how to run them.
+#[derive(Debug, Clone)]
+pub struct Suite {
+    /// The cases.
+    pub cases: Vec<Case>,
+    /// 1, 2 or both.
+    pub orders: Vec<u8>,
+    /// The seed of the random cotangents.
+    pub seed: u64,
+    /// A device that computes in `f64`, with whose proven gradient `f32` is compared.
+    pub reference: Option<Device>,
+}
+
+/// What a case is at one order: the function that is checked, and where.
+struct Stage<'a> {
+    case: &'a Case,
+    order: u8,
+    subject: &'a Subject,
+    inputs: Vec<Array>,
+}
+
+impl Suite {
+    /// Runs every case on every backend, in the order of the backends, and gives each record as soon
+    /// as it is there.
+    pub fn run(&self, backends: &[Backend], mut report: impl FnMut(Entry)) {
+        // What was proven on the reference, to be used for every `f32` backend.
+        let mut proven: HashMap<(usize, u8), Option<Jacobian>> = HashMap::new();
+        for backend in backends {
+            for &dtype in &backend.dtypes {
+                for (number, case) in self.cases.iter().enumerate() {
+                    for &order in &self.orders {
+                        let mut emit = |record: Record| {
+                            report(Entry {
+                                op: case.op.clone(),
+                                case: case.name.clone(),
+                                backend: backend.name.clone(),
+                                dtype: if dtype == DType::F64 { "f64" } else { "f32" }.to_owned(),
+                                order,
+                                record,
+                            });
+                        };
+                        let Some(stage) = self.stage(case, order, &backend.device, dtype, &mut emit)
+                        else {
+                            continue;
+                        };
+                        let place =
+                            Place { subject: stage.subject, device: &backend.device, dtype };
+                        if dtype == DType::F64 {
+                            self.double(&stage, &place, &mut emit);
+                        } else {
+                            let known = proven.entry((number, order)).or_insert_with(|| {
+                                let device = self.reference.as_ref()?;
+                                let place =
+                                    Place { subject: stage.subject, device, dtype: DType::F64 };
+                                let settings = self.settings(&stage, DType::F64);
+                                jacobian::check(&place, &stage.inputs, &settings).1
+                            });
+                            self.single(&stage, &place, known.as_ref(), &mut emit);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn settings(&self, stage: &Stage<'_>, dtype: DType) -> Settings {
+        Settings {
+            precision: if dtype == DType::F64 { Precision::F64 } else { Precision::F32 },
+            first_step: stage.case.first_step,
+            seed: self.seed,
+            intrinsic_ulps: stage.case.intrinsic_ulps,
+        }
+    }
+
+    /// The function to check. At order 2 that is the vector-Jacobian product, once it is known to
+    /// agree with the backward pass.
+    fn stage<'a>(
+        &self,
+        case: &'a Case,
+        order: u8,
+        device: &Device,
+        dtype: DType,
+        emit: &mut impl FnMut(Record),
+    ) -> Option<Stage<'a>> {
+        let mut inputs = case.inputs.clone();
+        if order == 1 {
+            return Some(Stage { case, order, subject: &case.function, inputs });
+        }
+        let vjp = case.vjp.as_ref()?;
+        let place = Place { subject: &case.function, device, dtype };
+        match structure::consistency(&place, vjp, &inputs, self.seed) {
+            Ok((record, cotangents)) => {
+                emit(record);
+                inputs.extend(cotangents);
+                Some(Stage { case, order, subject: vjp, inputs })
+            }
+            Err(record) => {
+                emit(record);
+                None
+            }
+        }
+    }
+
+    fn double(&self, stage: &Stage<'_>, place: &Place<'_>, emit: &mut impl FnMut(Record)) {
+        let settings = self.settings(stage, DType::F64);
+        let (record, jacobian) = jacobian::check(place, &stage.inputs, &settings);
+        emit(record);
+        if let Some(jacobian) = jacobian {
+            let seed = self.seed ^ u64::from(stage.order);
+            let exact = stage.order == 1;
+            structure::checks(place, &stage.inputs, &jacobian, seed, exact)
+                .into_iter()
+                .for_each(emit);
+        }
+    }
+
+    fn single(
+        &self,
+        stage: &Stage<'_>,
+        place: &Place<'_>,
+        proven: Option<&Jacobian>,
+        emit: &mut impl FnMut(Record),
+    ) {
+        let (Some(jacobian), Some(device)) = (proven, &self.reference) else {
+            emit(Record {
+                check: "parity".to_owned(),
+                verdict: Verdict::Unchecked,
+                reason: match self.reference {
+                    Some(_) => "the f64 gradient that it would be compared with did not pass",
+                    None => "there is no backend with f64 to compare with",
+                }
+                .to_owned(),
+                worst: None,
+                detects: None,
+                coverage: (0, 0),
+                seconds: 0.0,
+            });
+            return;
+        };
+        let reference = Place { subject: stage.subject, device, dtype: DType::F64 };
+        let settings = self.settings(stage, DType::F32);
+        emit(jacobian::parity(place, &reference, &stage.inputs, jacobian, &settings));
+        let seed = self.seed ^ u64::from(stage.order);
+        let exact = stage.order == 1;
+        structure::checks(place, &stage.inputs, jacobian, seed, exact).into_iter().for_each(emit);
+    }
+}
+
+/// Inputs for a case: uniform in [`low`, `high`), at least `margin` away from each of the `avoid`ed
+/// values.
+pub fn draw(
+    random: &mut SplitMix64,
+    shapes: &[&[usize]],
+    (low, high): (f64, f64),
+    avoid: &[f64],
+    margin: f64,
+) -> Vec<Array> {
+    shapes
+        .iter()
+        .map(|shape| {
+            Array::from_fn(shape.to_vec(), || {
+                loop {
+                    let value = random.uniform(low, high);
+                    if avoid.iter().all(|point| (value - point).abs() >= margin) {
+                        return value;
+                    }
+                }
+            })
+        })
+        .collect()
+}

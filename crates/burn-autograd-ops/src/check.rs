@@ -1,0 +1,77 @@
+//! The gradient-check cases of every operation: what `cargo xtask gradcheck` runs.
+
+use burn::tensor::Tensor;
+use burn_autograd_gradcheck::suite::{Case, draw};
+use burn_autograd_gradcheck::{SplitMix64, Subject};
+
+/// Every case of every operation, with inputs drawn from a seed.
+///
+/// ```
+/// let cases = burn_autograd_ops::check::cases(42);
+/// assert!(cases.iter().any(|case| case.op == "legendre_p3"));
+/// ```
+pub fn cases(seed: u64) -> Vec<Case> {
+    let mut random = SplitMix64::new(seed);
+    [
+        crate::legendre_p3::check::cases,
+        crate::relu::check::cases,
+        crate::exp::check::cases,
+        crate::multiply_add::check::cases,
+    ]
+    .into_iter()
+    .flat_map(|cases| cases(&mut random))
+    .collect()
+}
+
+/// Where a unary operation is checked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Domain {
+    /// Inputs are drawn from here.
+    pub(crate) range: (f64, f64),
+    /// Points without a derivative, which inputs keep twice the largest step away from.
+    pub(crate) kinks: &'static [f64],
+    /// By how many units in the last place an adapter's built-in functions may be off here.
+    pub(crate) intrinsic_ulps: f64,
+}
+
+const FIRST_STEP: f64 = 0.25;
+
+/// One case of a unary operation.
+pub(crate) fn unary<const D: usize>(
+    op: &str,
+    shape: [usize; D],
+    (function, vjp): (fn(Tensor<D>) -> Tensor<D>, fn(Tensor<D>, Tensor<D>) -> Tensor<D>),
+    domain: Domain,
+    random: &mut SplitMix64,
+) -> Case {
+    let inputs = draw(random, &[&shape], domain.range, domain.kinks, 2.0 * FIRST_STEP);
+    Case::new(op, format!("{shape:?}"), Subject::new(function), inputs)
+        .vjp(Subject::product(vjp))
+        .first_step(FIRST_STEP)
+        .intrinsic_ulps(domain.intrinsic_ulps)
+}
+
+/// The shapes on which every unary operation is checked: one element, primes, more than one vector
+/// register, several ranks, empty.
+macro_rules! unary_cases {
+    ($op:literal, $function:path, $vjp:path, $domain:expr) => {
+        /// The cases of this operation.
+        pub(crate) fn cases(
+            random: &mut burn_autograd_gradcheck::SplitMix64,
+        ) -> Vec<burn_autograd_gradcheck::suite::Case> {
+            use crate::check::unary;
+            vec![
+                unary($op, [1], ($function, $vjp), $domain, random),
+                unary($op, [7], ($function, $vjp), $domain, random),
+                unary($op, [67], ($function, $vjp), $domain, random),
+                unary($op, [2, 3], ($function, $vjp), $domain, random),
+                unary($op, [5, 1], ($function, $vjp), $domain, random),
+                unary($op, [2, 3, 2], ($function, $vjp), $domain, random),
+                unary($op, [1, 2, 1, 3], ($function, $vjp), $domain, random),
+                unary($op, [0], ($function, $vjp), $domain, random),
+                unary($op, [3, 0], ($function, $vjp), $domain, random),
+            ]
+        }
+    };
+}
+pub(crate) use unary_cases;
