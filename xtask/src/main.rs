@@ -1,1 +1,42 @@
-fn main(){}
+//! The project's task runner. It spawns cargo and never links Burn, so that it is built in seconds.
+//!
+//! `cargo xtask gradcheck` proves the gradients, `cargo xtask test` runs every test, `cargo xtask ci`
+//! is what CI runs.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
+
+mod ci;
+mod gradcheck;
+mod process;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "Tasks of this workspace")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Proves the gradient of every operation on every backend that this machine can run.
+    Gradcheck(gradcheck::Arguments),
+    /// Runs unit, documentation and integration tests, and the gradient checks.
+    Test(ci::TestArguments),
+    /// Formatting, lints, documentation, tests, gradient checks, examples: what CI runs.
+    Ci(ci::TestArguments),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().task {
+        Task::Gradcheck(arguments) => gradcheck::run(&arguments),
+        Task::Test(arguments) => ci::test(&arguments),
+        Task::Ci(arguments) => ci::run(&arguments),
+    };
+    outcome.unwrap_or_else(|message| {
+        eprintln!("xtask: {message}");
+        ExitCode::from(gradcheck::UNUSABLE)
+    })
+}

@@ -1,0 +1,143 @@
+//! Bad arguments are refused by name, before a kernel runs; the `try_` forms return what the others
+//! panic with.
+
+use burn::tensor::{DType, Tensor};
+use burn_autograd::ErrorKind;
+use burn_autograd::ops::exp::{exp, try_exp};
+use burn_autograd::ops::legendre_p3::{legendre_p3_vjp, try_legendre_p3};
+use burn_autograd::ops::multiply_add::{multiply_add, try_multiply_add};
+use burn_autograd::ops::relu::try_relu;
+use burn_autograd::prelude::*;
+
+use crate::devices::{all, cpu, tensor, wgpu};
+
+fn message(run: impl FnOnce()) -> String {
+    let payload = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_err();
+    payload.downcast_ref::<String>().cloned().unwrap_or_default()
+}
+
+#[test]
+fn shapes_that_do_not_broadcast() {
+    for device in all() {
+        let new = |shape: [usize; 2]| -> Tensor<2> {
+            tensor(shape, &vec![1.0; shape[0] * shape[1]], &device, DType::F32)
+        };
+        let error = try_multiply_add(new([2, 3]), new([2, 1]), new([4, 3])).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Shape);
+        let text = "multiply_add: argument `b`: expected a shape that broadcasts with [2, 3], \
+                    got [4, 3]";
+        assert_eq!(error.to_string(), text);
+        let panicked = message(|| {
+            let _ = multiply_add(new([2, 3]), new([2, 1]), new([4, 3]));
+        });
+        assert_eq!(panicked, text);
+
+        let panicked = message(|| {
+            let _ = legendre_p3_vjp(new([2, 3]), new([3, 2]));
+        });
+        let text = "legendre_p3_vjp: argument `grad`: expected the shape of `x`, [2, 3], got [3, 2]";
+        assert_eq!(panicked, text);
+    }
+}
+
+#[test]
+fn different_devices() {
+    let devices = all();
+    for (first, second) in devices.iter().zip(devices.iter().skip(1)) {
+        let a: Tensor<1> = tensor([1], &[1.0], first, DType::F32);
+        let b: Tensor<1> = tensor([1], &[1.0], second, DType::F32);
+        let error = try_multiply_add(a.clone(), a.clone(), b).unwrap_err();
+        assert_eq!((error.kind(), error.argument()), (ErrorKind::Device, "b"), "{error}");
+        // A constant from the plain device meets a tensor of the autodiff device.
+        let tracked: Tensor<1> =
+            tensor([1], &[2.0], &first.clone().autodiff(), DType::F32).require_grad();
+        assert!(try_multiply_add(tracked, a.clone(), a).unwrap().is_tracked());
+    }
+}
+
+#[test]
+fn different_data_types() {
+    for device in cpu() {
+        let single: Tensor<1> = tensor([1], &[1.0], &device, DType::F32);
+        let double: Tensor<1> = tensor([1], &[1.0], &device, DType::F64);
+        let error = try_multiply_add(single.clone(), double, single).unwrap_err();
+        assert_eq!((error.kind(), error.argument()), (ErrorKind::DType, "x"));
+        assert_eq!(
+            error.to_string(),
+            "multiply_add: argument `x`: expected the data type of `w`, F32, got F64"
+        );
+    }
+}
+
+/// Burn computes garbage in a type that the adapter lacks, without a word.
+#[test]
+fn a_data_type_that_the_adapter_lacks() {
+    let Some(device) = wgpu() else { return };
+    for dtype in [DType::F64, DType::F16, DType::BF16] {
+        if device.supports_dtype(dtype) {
+            continue;
+        }
+        let x: Tensor<1> = tensor([2], &[0.5, 2.0], &device, dtype);
+        for error in [
+            try_legendre_p3(x.clone()).unwrap_err(),
+            try_relu(x.clone()).unwrap_err(),
+            try_exp(x.clone()).unwrap_err(),
+            try_multiply_add(x.clone(), x.clone(), x.clone()).unwrap_err(),
+        ] {
+            assert_eq!(error.kind(), ErrorKind::DType);
+            assert_eq!(error.got(), format!("{dtype:?}"));
+            assert!(error.expected().contains("F32"), "{error}");
+        }
+        let panicked = message(|| {
+            let _ = exp(x.clone());
+        });
+        assert!(panicked.starts_with("exp: argument `x`: expected a float type that"), "{panicked}");
+        // A user's function is refused in the same way.
+        let error = Identity.try_apply::<_, Tensor<1>>(x).unwrap_err();
+        assert_eq!((error.operation(), error.argument()), ("Identity", "inputs[0]"));
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Identity;
+
+impl Function<1> for Identity {
+    fn forward<B: Differentiable>(&self, _: &mut Context<B>, [x]: [Var<B>; 1]) -> [Var<B>; 1] {
+        [x]
+    }
+    fn backward<B: Differentiable>(&self, _: Saved<B>, [g]: [Var<B>; 1]) -> [Option<Var<B>>; 1] {
+        [Some(g)]
+    }
+}
+
+/// An integer tensor does not get past the types; where the types are gone, it is refused by name.
+#[test]
+fn an_integer_where_a_float_belongs() {
+    use burn::tensor::Int;
+    for device in all() {
+        let integers = Tensor::<1, Int>::from_data([1, 2], &device).into_dispatch();
+        let error = burn_autograd::check::floats("exp", &[("x", &integers)]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::DType);
+        assert!(error.to_string().starts_with("exp: argument `x`: expected a float tensor, got I"));
+    }
+}
+
+#[test]
+fn half_precision_is_computed_where_the_backend_has_it() {
+    for device in all() {
+        for dtype in [DType::F16, DType::BF16] {
+            if !device.supports_dtype(dtype) {
+                continue;
+            }
+            let x: Tensor<1> =
+                tensor([3], &[0.5, -1.0, 2.0], &device.clone().autodiff(), dtype).require_grad();
+            let y = try_legendre_p3(x.clone()).unwrap();
+            assert_eq!(y.dtype(), dtype);
+            // These values are exact in eight bits of mantissa.
+            assert_eq!(crate::devices::numbers(y.clone()), [-0.4375, -1.0, 17.0]);
+            let dx = x.grad(&y.sum().backward()).unwrap();
+            assert_eq!(dx.dtype(), dtype);
+            assert_eq!(crate::devices::numbers(dx), [0.375, 6.0, 28.5]);
+        }
+    }
+}

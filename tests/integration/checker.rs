@@ -1,0 +1,123 @@
+//! The checker on functions of Burn's own: right gradients pass, what cannot be judged is not
+//! called a pass, and mistakes of the function under test are named.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use burn::tensor::activation::{sigmoid, softmax};
+use burn::tensor::{DType, Tensor};
+use burn_autograd::gradcheck::{Gradcheck, Report, Subject, Verdict, gradcheck};
+
+use crate::devices::{all, cpu, tensor};
+
+const DATA: [f64; 6] = [0.75, -1.25, 1.5, -0.625, 2.0, 1.125];
+
+fn check(function: impl Fn(Tensor<2>) -> Tensor<2> + Send + Sync + Clone + 'static) -> Vec<Report> {
+    cpu()
+        .into_iter()
+        .map(|device| gradcheck(function.clone(), tensor([2, 3], &DATA, &device, DType::F64)))
+        .collect()
+}
+
+#[test]
+fn right_gradients_of_burn_pass() {
+    let passed = [
+        check(|x| x.clone() * x),
+        check(|x| x.sin().exp()),
+        check(|x| x.tanh()),
+        check(sigmoid),
+        check(|x| softmax(x, 1)),
+        check(|x| x.clone().transpose().matmul(x)),
+        check(|x| x.powi_scalar(3) * 5.0 + 1000.0),
+        check(|x| x.sum_dim(0)),
+        check(|x| x.slice([0..1, 1..3])),
+        check(|x| x.max_dim(1)),
+    ];
+    for report in passed.concat() {
+        report.assert_pass();
+    }
+}
+
+#[test]
+fn a_kink_is_unchecked_and_not_wrong() {
+    for device in cpu() {
+        let x: Tensor<1> = tensor([3], &[-1.0, 0.0, 2.0], &device, DType::F64);
+        let report = gradcheck(|x: Tensor<1>| x.abs(), x);
+        assert_eq!(report.verdict(), Verdict::Unchecked, "{report}");
+        assert!(report.to_string().contains("a kink or a jump in input 0 at [1]"), "{report}");
+    }
+}
+
+#[test]
+fn a_point_outside_the_domain_is_invalid() {
+    for device in cpu() {
+        let x: Tensor<1> = tensor([2], &[-1.0, 2.0], &device, DType::F64);
+        let report = gradcheck(|x: Tensor<1>| x.log(), x);
+        assert_eq!(report.verdict(), Verdict::Invalid, "{report}");
+    }
+}
+
+#[test]
+fn saturation_is_unchecked_and_not_a_pass() {
+    for device in cpu() {
+        let x: Tensor<1> = tensor([1], &[18.0], &device, DType::F64);
+        let report = gradcheck(|x: Tensor<1>| x.tanh(), x);
+        assert_eq!(report.verdict(), Verdict::Unchecked, "{report}");
+        assert!(report.to_string().contains("low power"), "{report}");
+    }
+}
+
+#[test]
+fn a_detached_output_is_named() {
+    for report in check(|x| x.clone().detach() * 2.0) {
+        assert_eq!(report.verdict(), Verdict::Fail, "{report}");
+        assert!(report.to_string().contains("the output is detached"), "{report}");
+    }
+}
+
+#[test]
+fn a_gradient_that_depends_on_how_often_it_was_asked_for_is_rejected() {
+    static CALLS: AtomicU64 = AtomicU64::new(0);
+    // Wrong only in the tracked forward, and only sometimes.
+    for report in check(|x| {
+        let scale = if x.is_tracked() {
+            1.0 + 1e-3 * (CALLS.fetch_add(1, Ordering::Relaxed) % 7) as f64
+        } else {
+            1.0
+        };
+        x.square() * scale
+    }) {
+        assert_eq!(report.verdict(), Verdict::Fail, "{report}");
+    }
+}
+
+#[test]
+fn single_precision_is_proven_against_double() {
+    let reference = cpu().into_iter().next().expect("a CPU backend is in every build of the tests");
+    for device in all() {
+        let x: Tensor<2> = tensor([2, 3], &DATA, &device, DType::F32);
+        let product = Subject::new(|x: Tensor<2>| x.clone() * x);
+        Gradcheck::new().reference(&reference).run(&product, x.clone()).assert_pass();
+        // Wrong in single precision alone.
+        let wrong = Subject::new(|x: Tensor<2>| {
+            let factor = if x.dtype() == DType::F32 { 1.0 + 1e-5 } else { 1.0 };
+            x.clone() * x * factor
+        });
+        let report = Gradcheck::new().reference(&reference).run(&wrong, x);
+        assert_eq!(report.verdict(), Verdict::Fail, "{report}");
+    }
+}
+
+#[test]
+fn a_failure_says_which_entry_and_both_values() {
+    let device = cpu().remove(0);
+    let x: Tensor<1> = tensor([2], &[1.0, 3.0], &device, DType::F64);
+    // The second element's gradient is dropped.
+    let report = gradcheck(
+        |x: Tensor<1>| Tensor::cat(vec![x.clone().slice([0..1]), x.slice([1..2]).detach() * 2.0], 0),
+        x,
+    );
+    assert_eq!(report.verdict(), Verdict::Fail);
+    let text = report.to_string();
+    assert!(text.contains("worst entry: output 0 at [1], input 0 at [1]"), "{text}");
+    assert!(text.contains("analytic 0.000000000e0, expected 2.000000000e0"), "{text}");
+}

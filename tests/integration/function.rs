@@ -1,0 +1,152 @@
+//! `Function` as a user writes it: this file is all that LegendreP3 takes.
+
+use burn::tensor::{DType, Tensor};
+use burn_autograd::gradcheck::{gradcheck, gradgradcheck};
+use burn_autograd::prelude::*;
+
+use crate::devices::{all, autodiff, cpu, numbers, tensor};
+
+#[derive(Debug, Clone)]
+struct LegendreP3;
+
+impl Function<1> for LegendreP3 {
+    fn forward<B: Differentiable>(&self, ctx: &mut Context<B>, [x]: [Var<B>; 1]) -> [Var<B>; 1] {
+        ctx.save([&x]);
+        [0.5 * (5.0 * x.powi(3) - 3.0 * x)]
+    }
+    fn backward<B: Differentiable>(&self, ctx: Saved<B>, [g]: [Var<B>; 1]) -> [Option<Var<B>>; 1] {
+        let [x] = ctx.tensors();
+        [Some(g * 1.5 * (5.0 * x.powi(2) - 1.0))]
+    }
+}
+
+#[test]
+fn legendre_p3_has_its_value_and_two_derivatives_on_every_backend() {
+    for device in autodiff(all()) {
+        let x = tensor([3], &[0.5, -1.0, 2.0], &device, DType::F32).require_grad();
+        let y = LegendreP3.apply([x.clone()]);
+        assert_eq!(numbers(y.clone()), [-0.4375, -1.0, 17.0], "{device:?}");
+        let dx = x.grad(&y.sum().backward()).unwrap();
+        assert_eq!(numbers(dx), [0.375, 6.0, 28.5], "{device:?}");
+        // P₃″ = 15x.
+        let dx: Tensor<1> = vjp(LegendreP3, x.clone(), x.ones_like());
+        let ddx = x.grad(&dx.sum().backward()).unwrap();
+        assert_eq!(numbers(ddx), [7.5, -15.0, 30.0], "{device:?}");
+    }
+}
+
+#[test]
+fn legendre_p3_is_proven_at_every_rank() {
+    fn check<const D: usize>(shape: [usize; D]) {
+        for device in cpu() {
+            let count: usize = shape.iter().product();
+            let data: Vec<f64> = (0..count).map(|i| (i as f64 - 2.5) / 4.0).collect();
+            let x: Tensor<D> = tensor(shape, &data, &device, DType::F64);
+            let apply = |x: Tensor<D>| LegendreP3.apply([x]);
+            gradcheck(apply, x.clone()).assert_pass();
+            gradgradcheck(apply, |x: Tensor<D>, g: Tensor<D>| vjp(LegendreP3, x, g), x)
+                .assert_pass();
+        }
+    }
+    check([6]);
+    check([2, 3]);
+    check([1, 3, 2]);
+    check([2, 1, 1, 3]);
+    check([1, 2, 1, 2, 1]);
+    check([0]);
+}
+
+#[test]
+fn an_untracked_input_stays_untracked() {
+    for device in all() {
+        let x = tensor([2], &[0.5, 2.0], &device, DType::F32);
+        let y = LegendreP3.apply([x.clone()]);
+        assert!(!y.is_tracked());
+        let y = LegendreP3.apply([tensor([2], &[0.5, 2.0], &device.autodiff(), DType::F32)]);
+        assert!(!y.is_tracked());
+    }
+}
+
+/// Two outputs of different ranks from inputs of different ranks: (x·m, Σm), with m [1] and x [n, 2].
+#[derive(Debug, Clone)]
+struct ScaleAndSum;
+
+impl Function<2, 2> for ScaleAndSum {
+    fn forward<B: Differentiable>(&self, ctx: &mut Context<B>, [x, m]: [Var<B>; 2]) -> [Var<B>; 2] {
+        ctx.save([&x, &m]);
+        [&x * m.reshape([1, 1]), x.sum() * m]
+    }
+    fn backward<B: Differentiable>(
+        &self,
+        ctx: Saved<B>,
+        [scaled, sum]: [Var<B>; 2],
+    ) -> [Option<Var<B>>; 2] {
+        let [x, m] = ctx.tensors();
+        let dx = scaled.clone() * m.reshape([1, 1])
+            + (&sum * &m).reshape([1, 1]).expand(ctx.input_shape(0).clone());
+        let dm = (scaled * &x).sum() + sum * x.sum();
+        [Some(dx), Some(dm)]
+    }
+}
+
+#[test]
+fn several_outputs_of_several_ranks_share_one_backward() {
+    for device in cpu() {
+        let x: Tensor<2> = tensor([3, 2], &[1.0, -2.0, 0.5, 3.0, -1.5, 0.25], &device, DType::F64);
+        let m: Tensor<1> = tensor([1], &[0.75], &device, DType::F64);
+        let apply = |inputs: (Tensor<2>, Tensor<1>)| -> (Tensor<2>, Tensor<1>) {
+            ScaleAndSum.apply_all(inputs)
+        };
+        gradcheck(apply, (x.clone(), m.clone())).assert_pass();
+        gradgradcheck(
+            apply,
+            |inputs: (Tensor<2>, Tensor<1>), grads: (Tensor<2>, Tensor<1>)| {
+                vjp(ScaleAndSum, inputs, grads)
+            },
+            (x, m),
+        )
+        .assert_pass();
+    }
+}
+
+/// (x + 1, 2x), which says how many gradients reached it.
+#[derive(Debug, Clone)]
+struct AddOneAndDouble(std::sync::Arc<std::sync::atomic::AtomicUsize>);
+
+impl Function<1, 2> for AddOneAndDouble {
+    fn forward<B: Differentiable>(&self, _: &mut Context<B>, [x]: [Var<B>; 1]) -> [Var<B>; 2] {
+        [&x + 1.0, x * 2.0]
+    }
+    fn backward<B: Differentiable>(&self, _: Saved<B>, [a, b]: [Var<B>; 2]) -> [Option<Var<B>>; 1] {
+        [Some(a + b * 2.0)]
+    }
+    fn backward_partial<B: Differentiable>(
+        &self,
+        ctx: Saved<B>,
+        grads: [Option<Var<B>>; 2],
+    ) -> [Option<Var<B>>; 1] {
+        let arrived = grads.iter().flatten().count();
+        self.0.fetch_add(arrived, std::sync::atomic::Ordering::Relaxed);
+        let grads = ctx.or_zeros(grads);
+        self.backward(ctx, grads)
+    }
+}
+
+#[test]
+fn an_unused_output_arrives_as_none() {
+    for device in autodiff(all()) {
+        let count = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        let function = AddOneAndDouble(count.clone());
+        let x = tensor([2], &[1.0, 2.0], &device, DType::F32).require_grad();
+        let arrived = || count.swap(0, std::sync::atomic::Ordering::Relaxed);
+
+        let [_, double]: [Tensor<1>; 2] = function.apply_all([x.clone()]);
+        assert_eq!(numbers(x.grad(&double.sum().backward()).unwrap()), [2.0, 2.0]);
+        assert_eq!(arrived(), 1);
+
+        let [plus, double]: [Tensor<1>; 2] = function.apply_all([x.clone()]);
+        let grads = (plus.sum() + double.sum()).backward();
+        assert_eq!(numbers(x.grad(&grads).unwrap()), [3.0, 3.0]);
+        assert_eq!(arrived(), 2);
+    }
+}

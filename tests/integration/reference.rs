@@ -1,0 +1,157 @@
+//! Values, gradients and second derivatives against PyTorch's, in `f64`.
+
+use burn::tensor::{DType, Device, Tensor};
+use burn_autograd::ops::exp::{exp, exp_vjp};
+use burn_autograd::ops::legendre_p3::{legendre_p3, legendre_p3_vjp};
+use burn_autograd::ops::multiply_add::{multiply_add, multiply_add_vjp};
+use burn_autograd::ops::relu::{relu, relu_vjp};
+use serde::Deserialize;
+
+use crate::devices::{all, autodiff, cpu, numbers, tensor};
+
+#[derive(Debug, Deserialize)]
+struct File {
+    cases: Vec<Case>,
+}
+
+/// `gradients` = Jᵀ·cotangents; `second_order` = the gradient of Σ ⟨gradients, tangents⟩ with
+/// respect to the inputs.
+#[derive(Debug, Deserialize)]
+struct Case {
+    op: String,
+    inputs: Vec<Values>,
+    outputs: Vec<Values>,
+    cotangents: Vec<Values>,
+    gradients: Vec<Values>,
+    tangents: Vec<Values>,
+    second_order: Vec<Values>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Values {
+    shape: Vec<usize>,
+    data: Vec<f64>,
+}
+
+impl Values {
+    fn tensor<const D: usize>(&self, device: &Device, dtype: DType) -> Tensor<D> {
+        let shape = self.shape.clone().try_into().expect("the rank was matched");
+        tensor(shape, &self.data, device, dtype)
+    }
+}
+
+fn cases() -> Vec<Case> {
+    let file: File = serde_json::from_str(include_str!("../data/torch-f64.json"))
+        .expect("the file has this form");
+    assert_eq!(file.cases.len(), 15, "three cases of each operation, and three with broadcasting");
+    file.cases
+}
+
+fn forward<const D: usize>(op: &str, inputs: &[Tensor<D>]) -> Tensor<D> {
+    let input = |index: usize| inputs[index].clone();
+    match op {
+        "legendre_p3" => legendre_p3(input(0)),
+        "relu" => relu(input(0)),
+        "exp" => exp(input(0)),
+        "multiply_add" => multiply_add(input(0), input(1), input(2)),
+        other => panic!("no such operation: {other}"),
+    }
+}
+
+fn vjp<const D: usize>(op: &str, inputs: &[Tensor<D>], cotangent: Tensor<D>) -> Vec<Tensor<D>> {
+    let input = |index: usize| inputs[index].clone();
+    match op {
+        "legendre_p3" => vec![legendre_p3_vjp(input(0), cotangent)],
+        "relu" => vec![relu_vjp(input(0), cotangent)],
+        "exp" => vec![exp_vjp(input(0), cotangent)],
+        "multiply_add" => {
+            let (w, x, b) = multiply_add_vjp(input(0), input(1), input(2), cotangent);
+            vec![w, x, b]
+        }
+        other => panic!("no such operation: {other}"),
+    }
+}
+
+/// Compares with PyTorch's numbers. `scale` are the sizes of the terms that a number is the sum of,
+/// where it is one.
+#[track_caller]
+fn agree<const D: usize>(what: &str, found: Tensor<D>, expected: &Values, tolerance: &dyn Fn(f64) -> f64) {
+    assert_eq!(found.dims().to_vec(), expected.shape, "{what}");
+    for (index, (found, expected)) in numbers(found).into_iter().zip(&expected.data).enumerate() {
+        let bound = tolerance(*expected);
+        let error = (found - expected).abs();
+        assert!(error <= bound, "{what} at {index}: {found:e}, expected {expected:e}, {bound:e}");
+    }
+}
+
+fn run<const D: usize>(case: &Case, device: &Device, dtype: DType, tolerance: &dyn Fn(f64) -> f64) {
+    let what = |part: &str| format!("{part} of {} on {device:?} in {dtype:?}", case.op);
+    let leaves: Vec<Tensor<D>> = case
+        .inputs
+        .iter()
+        .map(|input| input.tensor(device, dtype).require_grad())
+        .collect();
+    let output = forward(&case.op, &leaves);
+    agree(&what("value"), output.clone(), &case.outputs[0], tolerance);
+
+    let cotangent: Tensor<D> = case.cotangents[0].tensor(device, dtype);
+    let grads = (output * cotangent.clone()).sum().backward();
+    for (leaf, expected) in leaves.iter().zip(&case.gradients) {
+        let gradient = leaf.grad(&grads).expect("every input has a gradient");
+        agree(&what("gradient"), gradient, expected, tolerance);
+    }
+
+    let products = vjp(&case.op, &leaves, cotangent);
+    let mut objective: Option<Tensor<1>> = None;
+    for ((product, expected), tangent) in products.into_iter().zip(&case.gradients).zip(&case.tangents) {
+        agree(&what("product"), product.clone(), expected, tolerance);
+        let term = (product * tangent.tensor(device, dtype)).sum();
+        objective = Some(match objective {
+            Some(sum) => sum + term,
+            None => term,
+        });
+    }
+    let objective = objective.expect("there is an input");
+    // Where the gradient does not depend on any input there is nothing to differentiate.
+    let grads = objective.is_tracked().then(|| objective.backward());
+    for (leaf, expected) in leaves.iter().zip(&case.second_order) {
+        match grads.as_ref().and_then(|grads| leaf.grad(grads)) {
+            Some(second) => agree(&what("second derivative"), second, expected, tolerance),
+            None => assert!(expected.data.iter().all(|&value| value == 0.0), "{}", what("second")),
+        }
+    }
+}
+
+fn run_any_rank(case: &Case, device: &Device, dtype: DType, tolerance: &dyn Fn(f64) -> f64) {
+    match case.outputs[0].shape.len() {
+        1 => run::<1>(case, device, dtype, tolerance),
+        2 => run::<2>(case, device, dtype, tolerance),
+        3 => run::<3>(case, device, dtype, tolerance),
+        rank => panic!("no case has rank {rank}"),
+    }
+}
+
+#[test]
+fn f64_agrees_with_pytorch_to_twelve_digits() {
+    for device in autodiff(cpu()) {
+        for case in cases() {
+            run_any_rank(&case, &device, DType::F64, &|expected| 1e-12 * expected.abs().max(1.0));
+        }
+    }
+}
+
+/// In `f32` the inputs are rounded too. A result is a sum of at most six terms, of at most eight
+/// roundings each (WGSL allows `exp` 3 + 2|x| ≤ 8 units), whose condition with respect to the rounded
+/// inputs is at most 15x²·g / 7.5x²·g = 2: less than 6·8·2 = 96 units of round-off of the result,
+/// or, where its terms cancel, of their size, which is at most 1.5·g ≤ 3 there. We allow 128 and 4.
+#[test]
+fn f32_agrees_with_pytorch_within_rounding() {
+    let unit = f64::from(f32::EPSILON) / 2.0;
+    for device in autodiff(all()) {
+        for case in cases() {
+            run_any_rank(&case, &device, DType::F32, &|expected| {
+                128.0 * unit * expected.abs().max(4.0)
+            });
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! `cargo xtask gradcheck`: builds the suite for the CPU backends and runs it, then for wgpu, whose
+//! build takes several times as long, and puts both reports together.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use serde_json::{Value, json};
+
+use crate::process::{build_test, code, root};
+
+/// Something failed.
+const FAILED: u8 = 1;
+/// Usage, or something that had to be checked could not be.
+pub(crate) const UNUSABLE: u8 = 2;
+
+/// The backends, in the order in which they are checked, and those that need no adapter.
+const ALL: [&str; 3] = ["flex", "ndarray", "wgpu"];
+const CPU: [&str; 2] = ["flex", "ndarray"];
+
+#[derive(Debug, Clone, Default, clap::Args)]
+pub(crate) struct Arguments {
+    /// Operations to check; all if none is named.
+    ops: Vec<String>,
+    /// Backends to check on: flex, ndarray, wgpu [default: all that this machine can run].
+    #[arg(long, value_delimiter = ',')]
+    backend: Vec<String>,
+    /// Data types: f64, f32 [default: both].
+    #[arg(long, value_delimiter = ',')]
+    dtype: Vec<String>,
+    /// Orders of differentiation: 1, 2 [default: both].
+    #[arg(long, value_delimiter = ',')]
+    order: Vec<String>,
+    /// The seed of inputs and cotangents.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Writes the report here, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Lists operations and cases, and checks nothing.
+    #[arg(long)]
+    list: bool,
+    /// A backend that must not be skipped; may be given again.
+    #[arg(long, value_delimiter = ',', value_name = "BACKEND")]
+    pub(crate) require: Vec<String>,
+}
+
+impl Arguments {
+    fn wanted(&self) -> Result<Vec<String>, String> {
+        let known = |name: &String| ALL.contains(&name.as_str());
+        if let Some(name) = self.backend.iter().chain(&self.require).find(|name| !known(name)) {
+            return Err(format!("unknown backend `{name}`; there are: {}", ALL.join(", ")));
+        }
+        let wanted = match self.backend.as_slice() {
+            [] => ALL.map(str::to_owned).to_vec(),
+            names => names.to_vec(),
+        };
+        match self.require.iter().find(|name| !wanted.contains(name)) {
+            Some(name) => {
+                Err(format!("backend `{name}` is required, but not among those to check on"))
+            }
+            None => Ok(wanted),
+        }
+    }
+
+    /// The suite's arguments for some of the backends.
+    fn pass_on(&self, command: &mut Command, backends: &[String], json: &Path) {
+        command.args(&self.ops).arg("--backend").arg(backends.join(","));
+        let lists = [("--dtype", &self.dtype), ("--order", &self.order)];
+        for (name, values) in lists.into_iter().filter(|(_, values)| !values.is_empty()) {
+            command.arg(name).arg(values.join(","));
+        }
+        if let Some(seed) = self.seed {
+            command.args(["--seed", &seed.to_string()]);
+        }
+        let required: Vec<_> =
+            self.require.iter().filter(|name| backends.contains(name)).cloned().collect();
+        if !required.is_empty() {
+            command.arg("--require").arg(required.join(","));
+        }
+        if self.list {
+            command.arg("--list");
+        }
+        command.arg("--json").arg(json);
+    }
+}
+
+/// The features that build the suite for the CPU backends alone.
+const CPU_BUILD: [&str; 3] = ["--no-default-features", "--features", "flex,ndarray"];
+
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, String> {
+    let wanted = arguments.wanted()?;
+    let (cpu, gpu): (Vec<_>, Vec<_>) =
+        wanted.into_iter().partition(|name| CPU.contains(&name.as_str()));
+    let mut stages: Vec<(&[&str], Vec<String>)> = Vec::new();
+    if !cpu.is_empty() {
+        stages.push((&CPU_BUILD, cpu));
+    }
+    if !(gpu.is_empty() || arguments.list && !stages.is_empty()) {
+        stages.push((&[], gpu));
+    }
+    run_stages(arguments, &stages)
+}
+
+/// Runs the suite on all backends from the one build that the tests use too.
+pub(crate) fn run_in_one_build(arguments: &Arguments) -> Result<ExitCode, String> {
+    run_stages(arguments, &[(&[], arguments.wanted()?)])
+}
+
+fn run_stages(
+    arguments: &Arguments,
+    stages: &[(&[&str], Vec<String>)],
+) -> Result<ExitCode, String> {
+    let folder = root().join("target/gradcheck");
+    std::fs::create_dir_all(&folder)
+        .map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
+    let mut reports = Vec::new();
+    let mut worst = 0;
+    for (features, backends) in stages {
+        let program = build_test("gradcheck", features)?;
+        let file = folder.join(format!("{}.json", backends.join("-")));
+        // A report of an earlier run must not be taken for this one's.
+        let _ = std::fs::remove_file(&file);
+        let mut command = Command::new(program);
+        // The panics that the suite catches are in its report.
+        command.current_dir(root()).env("RUST_BACKTRACE", "0");
+        arguments.pass_on(&mut command, backends, &file);
+        let code = u8::try_from(code(&mut command)?).unwrap_or(UNUSABLE);
+        if !arguments.list && file.exists() {
+            reports.push(read(&file)?);
+        } else if code != 0 || arguments.list {
+            // Usage: what went wrong was said, and the next stage would only say it again.
+            return Ok(ExitCode::from(code));
+        }
+        // A failure counts for more than something that could not be checked.
+        worst = match (worst, code) {
+            (FAILED, _) | (_, FAILED) => FAILED,
+            (a, b) => a.max(b),
+        };
+    }
+    let report = merge(reports);
+    if let Some(path) = &arguments.json {
+        let text = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;
+        std::fs::write(path, text + "\n")
+            .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+    }
+    if stages.len() > 1 {
+        let summary = &report["summary"];
+        println!(
+            "all backends: {} passed, {} failed, {} unchecked, {} invalid",
+            summary["pass"], summary["fail"], summary["unchecked"], summary["invalid"]
+        );
+    }
+    if worst == 0 && report["summary"]["pass"] == 0 {
+        return Err("nothing was checked".to_owned());
+    }
+    Ok(ExitCode::from(worst))
+}
+
+fn read(path: &Path) -> Result<Value, String> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// One report of several: lists one after the other, counts added.
+fn merge(reports: Vec<Value>) -> Value {
+    let list = |name: &str| -> Vec<Value> {
+        let lists = reports.iter().filter_map(|report| report[name].as_array());
+        lists.flatten().cloned().collect()
+    };
+    let sum = |name: &str| -> u64 {
+        reports.iter().filter_map(|report| report["summary"][name].as_u64()).sum()
+    };
+    let seconds: f64 =
+        reports.iter().filter_map(|report| report["summary"]["seconds"].as_f64()).sum();
+    let first = reports.first();
+    let field = |name: &str| first.map(|report| report[name].clone()).unwrap_or_default();
+    json!({
+        "schema": field("schema"),
+        "burn": field("burn"),
+        "seed": field("seed"),
+        "backends": list("backends"),
+        "checks": list("checks"),
+        "summary": {
+            "pass": sum("pass"),
+            "fail": sum("fail"),
+            "unchecked": sum("unchecked"),
+            "invalid": sum("invalid"),
+            "seconds": seconds,
+        },
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::merge;
+
+    #[test]
+    fn reports_are_put_together() {
+        let part = |name: &str, pass: u64| {
+            json!({
+                "schema": 1, "burn": "0.22.1", "seed": 42,
+                "backends": [{"name": name, "status": "ran"}],
+                "checks": [{"op": "exp", "backend": name}],
+                "summary": {"pass": pass, "fail": 1, "unchecked": 0, "invalid": 0, "seconds": 0.5},
+            })
+        };
+        let whole = merge(vec![part("flex", 2), part("wgpu", 3)]);
+        assert_eq!(whole["summary"]["pass"], 5);
+        assert_eq!(whole["summary"]["fail"], 2);
+        assert_eq!(whole["backends"][1]["name"], "wgpu");
+        assert_eq!(whole["checks"].as_array().map(Vec::len), Some(2));
+        assert_eq!(whole["schema"], 1);
+    }
+}
