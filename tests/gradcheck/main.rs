@@ -127,9 +127,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     suite.run(&usable, |entry| report.add(entry));
     let summary = report.finish();
     if let Some(path) = &arguments.json {
-        report
-            .write(path)
-            .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+        report.write(path).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
     }
     // A backend that was skipped has no checks; that is no failure, and `--require` makes it one.
     let skipped = usable.is_empty() && !found.is_empty();

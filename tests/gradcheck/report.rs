@@ -94,10 +94,12 @@ impl Writer {
             self.line();
         }
         self.bar.inc(1);
-        self.bar.set_message(format!("{} {} {} {}", entry.op, entry.backend, entry.dtype, entry.case));
+        self.bar
+            .set_message(format!("{} {} {} {}", entry.op, entry.backend, entry.dtype, entry.case));
         if entry.record.verdict != Verdict::Pass {
             let Entry { op, case, backend, dtype, order, record } = &entry;
-            self.bar.suspend(|| println!("{op} {case} on {backend} {dtype}, order {order}: {record}"));
+            self.bar
+                .suspend(|| println!("{op} {case} on {backend} {dtype}, order {order}: {record}"));
         }
         self.checks.push(entry);
     }
@@ -110,10 +112,8 @@ impl Writer {
         group.iter().for_each(|entry| summary.count(entry));
         let detects = group.iter().filter_map(|entry| entry.record.detects).fold(0.0, f64::max);
         let Summary { pass, fail, unchecked, invalid, seconds } = summary;
-        let mut text = format!(
-            "{:<14} {:<8} {}  {pass:>4} passed",
-            first.op, first.backend, first.dtype
-        );
+        let mut text =
+            format!("{:<14} {:<8} {}  {pass:>4} passed", first.op, first.backend, first.dtype);
         for (count, what) in [(fail, "FAILED"), (unchecked, "unchecked"), (invalid, "INVALID")] {
             if count > 0 {
                 text += &format!(", {count} {what}");

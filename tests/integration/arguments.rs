@@ -35,7 +35,8 @@ fn shapes_that_do_not_broadcast() {
         let panicked = message(|| {
             let _ = legendre_p3_vjp(new([2, 3]), new([3, 2]));
         });
-        let text = "legendre_p3_vjp: argument `grad`: expected the shape of `x`, [2, 3], got [3, 2]";
+        let text =
+            "legendre_p3_vjp: argument `grad`: expected the shape of `x`, [2, 3], got [3, 2]";
         assert_eq!(panicked, text);
     }
 }
@@ -91,7 +92,10 @@ fn a_data_type_that_the_adapter_lacks() {
         let panicked = message(|| {
             let _ = exp(x.clone());
         });
-        assert!(panicked.starts_with("exp: argument `x`: expected a float type that"), "{panicked}");
+        assert!(
+            panicked.starts_with("exp: argument `x`: expected a float type that"),
+            "{panicked}"
+        );
         // A user's function is refused in the same way.
         let error = Identity.try_apply::<_, Tensor<1>>(x).unwrap_err();
         assert_eq!((error.operation(), error.argument()), ("Identity", "inputs[0]"));

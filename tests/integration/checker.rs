@@ -113,7 +113,9 @@ fn a_failure_says_which_entry_and_both_values() {
     let x: Tensor<1> = tensor([2], &[1.0, 3.0], &device, DType::F64);
     // The second element's gradient is dropped.
     let report = gradcheck(
-        |x: Tensor<1>| Tensor::cat(vec![x.clone().slice([0..1]), x.slice([1..2]).detach() * 2.0], 0),
+        |x: Tensor<1>| {
+            Tensor::cat(vec![x.clone().slice([0..1]), x.slice([1..2]).detach() * 2.0], 0)
+        },
         x,
     );
     assert_eq!(report.verdict(), Verdict::Fail);

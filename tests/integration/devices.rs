@@ -62,9 +62,7 @@ fn find() -> Option<Device> {
 pub(crate) fn autodiff(devices: Vec<Device>) -> Vec<Device> {
     devices
         .into_iter()
-        .flat_map(|device| {
-            [device.clone().autodiff(), device.autodiff().gradient_checkpointing()]
-        })
+        .flat_map(|device| [device.clone().autodiff(), device.autodiff().gradient_checkpointing()])
         .collect()
 }
 

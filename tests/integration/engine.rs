@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use burn::tensor::{DType, Tensor};
 use burn::backend::ops::FloatTensorOps;
+use burn::tensor::{DType, Tensor};
 use burn_autograd::prelude::*;
 
 use crate::devices::{all, autodiff, numbers, tensor};
@@ -84,10 +84,9 @@ impl Function<1> for Recomputed {
 #[test]
 fn a_recomputing_function_runs_again_only_under_checkpointing() {
     for device in all() {
-        for (device, runs) in [
-            (device.clone().autodiff(), 1),
-            (device.autodiff().gradient_checkpointing(), 2),
-        ] {
+        for (device, runs) in
+            [(device.clone().autodiff(), 1), (device.autodiff().gradient_checkpointing(), 2)]
+        {
             let count = Arc::new(AtomicUsize::new(0));
             let x = tensor([1], &[2.0], &device, DType::F32).require_grad();
             let y = Recomputed(count.clone()).apply([x.clone()]);
@@ -116,10 +115,9 @@ impl Function<1> for Broken {
     fn backward<B: Differentiable>(&self, ctx: Saved<B>, [g]: [Var<B>; 1]) -> [Option<Var<B>>; 1] {
         match self {
             Self::Shape => [Some(g.sum())],
-            Self::DType => [Some(Var::new(B::float_cast(
-                g.into_tensor(),
-                burn::tensor::FloatDType::F32,
-            )))],
+            Self::DType => {
+                [Some(Var::new(B::float_cast(g.into_tensor(), burn::tensor::FloatDType::F32)))]
+            }
             Self::Nothing => [None],
             Self::SavedCount => {
                 let [x, _] = ctx.tensors();

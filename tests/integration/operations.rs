@@ -67,7 +67,10 @@ fn large_tensors_are_right_in_every_element() {
             let gradients = numbers(leaf.grad(&grads).unwrap());
             for i in 0..N {
                 let (value, derivative) = formula(x[i]);
-                assert!((values[i] - value).abs() <= 20.0 * unit * value.abs().max(8.0), "{device:?} {i}");
+                assert!(
+                    (values[i] - value).abs() <= 20.0 * unit * value.abs().max(8.0),
+                    "{device:?} {i}"
+                );
                 let expected = g[i] * derivative;
                 let error = (gradients[i] - expected).abs();
                 assert!(error <= 20.0 * unit * expected.abs().max(8.0), "{device:?} {i}");

@@ -183,8 +183,7 @@ fn a_backward_that_is_cut_off_has_a_wrong_second_derivative() {
                 move |x: Tensor<2>, g: Tensor<2>| vjp(function.clone(), x, g),
                 x.clone(),
             );
-            let expected =
-                if planted == Planted::Nothing { Verdict::Pass } else { Verdict::Fail };
+            let expected = if planted == Planted::Nothing { Verdict::Pass } else { Verdict::Fail };
             assert_eq!(report.verdict(), expected, "{report}");
         }
     }

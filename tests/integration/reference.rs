@@ -75,7 +75,12 @@ fn vjp<const D: usize>(op: &str, inputs: &[Tensor<D>], cotangent: Tensor<D>) -> 
 /// Compares with PyTorch's numbers. `scale` are the sizes of the terms that a number is the sum of,
 /// where it is one.
 #[track_caller]
-fn agree<const D: usize>(what: &str, found: Tensor<D>, expected: &Values, tolerance: &dyn Fn(f64) -> f64) {
+fn agree<const D: usize>(
+    what: &str,
+    found: Tensor<D>,
+    expected: &Values,
+    tolerance: &dyn Fn(f64) -> f64,
+) {
     assert_eq!(found.dims().to_vec(), expected.shape, "{what}");
     for (index, (found, expected)) in numbers(found).into_iter().zip(&expected.data).enumerate() {
         let bound = tolerance(*expected);
@@ -86,11 +91,8 @@ fn agree<const D: usize>(what: &str, found: Tensor<D>, expected: &Values, tolera
 
 fn run<const D: usize>(case: &Case, device: &Device, dtype: DType, tolerance: &dyn Fn(f64) -> f64) {
     let what = |part: &str| format!("{part} of {} on {device:?} in {dtype:?}", case.op);
-    let leaves: Vec<Tensor<D>> = case
-        .inputs
-        .iter()
-        .map(|input| input.tensor(device, dtype).require_grad())
-        .collect();
+    let leaves: Vec<Tensor<D>> =
+        case.inputs.iter().map(|input| input.tensor(device, dtype).require_grad()).collect();
     let output = forward(&case.op, &leaves);
     agree(&what("value"), output.clone(), &case.outputs[0], tolerance);
 
@@ -103,7 +105,9 @@ fn run<const D: usize>(case: &Case, device: &Device, dtype: DType, tolerance: &d
 
     let products = vjp(&case.op, &leaves, cotangent);
     let mut objective: Option<Tensor<1>> = None;
-    for ((product, expected), tangent) in products.into_iter().zip(&case.gradients).zip(&case.tangents) {
+    for ((product, expected), tangent) in
+        products.into_iter().zip(&case.gradients).zip(&case.tangents)
+    {
         agree(&what("product"), product.clone(), expected, tolerance);
         let term = (product * tangent.tensor(device, dtype)).sum();
         objective = Some(match objective {

@@ -29,8 +29,7 @@ pub(crate) fn test(arguments: &TestArguments) -> Result<ExitCode, String> {
         must("the tests", &mut command)
     })?;
     step("gradient checks", || {
-        let checks =
-            gradcheck::Arguments { require: arguments.require.clone(), ..Default::default() };
+        let checks = gradcheck::Arguments::requiring(arguments.require.clone());
         match gradcheck::run_in_one_build(&checks)? {
             code if code == ExitCode::SUCCESS => Ok(()),
             _ => Err("the gradient checks failed".to_owned()),
@@ -43,7 +42,9 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<ExitCode, String> {
     step("format", || must("rustfmt", cargo().args(["fmt", "--all", "--check"])))?;
     for (tool, args) in [("typos", &[][..]), ("cargo-deny", &["check"][..])] {
         if is_installed(tool) {
-            step(tool, || must(tool, Command::new(tool).args(args).current_dir(crate::process::root())))?;
+            step(tool, || {
+                must(tool, Command::new(tool).args(args).current_dir(crate::process::root()))
+            })?;
         } else {
             println!("== {tool} is not installed: skipped");
         }

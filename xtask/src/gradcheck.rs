@@ -41,10 +41,15 @@ pub(crate) struct Arguments {
     list: bool,
     /// A backend that must not be skipped; may be given again.
     #[arg(long, value_delimiter = ',', value_name = "BACKEND")]
-    pub(crate) require: Vec<String>,
+    require: Vec<String>,
 }
 
 impl Arguments {
+    /// Everything, and none of these backends skipped.
+    pub(crate) fn requiring(require: Vec<String>) -> Self {
+        Self { require, ..Self::default() }
+    }
+
     fn wanted(&self) -> Result<Vec<String>, String> {
         let known = |name: &String| ALL.contains(&name.as_str());
         if let Some(name) = self.backend.iter().chain(&self.require).find(|name| !known(name)) {

@@ -37,7 +37,14 @@ pub(crate) fn must(what: &str, command: &mut Command) -> Result<(), String> {
 /// Builds a test program of the root package and gives its path.
 pub(crate) fn build_test(name: &str, features: &[&str]) -> Result<PathBuf, String> {
     let mut command = cargo();
-    command.args(["test", "--no-run", "--test", name, "--message-format", "json-render-diagnostics"]);
+    command.args([
+        "test",
+        "--no-run",
+        "--test",
+        name,
+        "--message-format",
+        "json-render-diagnostics",
+    ]);
     command.args(features);
     command.stdout(Stdio::piped()).stderr(Stdio::inherit());
     let output = command.output().map_err(|error| format!("cannot run {command:?}: {error}"))?;

@@ -28,16 +28,19 @@ fn physical(device: DispatchDevice) -> DispatchDevice {
 /// [`ErrorKind::DType`] for an integer, boolean or quantized tensor, for a float type that the
 /// device lacks, and for arguments of different float types; [`ErrorKind::Device`] for arguments on
 /// different devices.
-pub fn floats(
-    operation: &str,
-    arguments: &[(&'static str, &DispatchTensor)],
-) -> Result<(), Error> {
+pub fn floats(operation: &str, arguments: &[(&'static str, &DispatchTensor)]) -> Result<(), Error> {
     let mut first: Option<(&'static str, DType, DispatchDevice)> = None;
     for (name, tensor) in arguments {
         let dtype = tensor.dtype();
         if !dtype.is_float() || matches!(dtype, DType::QFloat(_)) {
             let got = format!("{dtype:?}");
-            return Err(Error::new(ErrorKind::DType, operation.to_owned(), *name, "a float tensor", got));
+            return Err(Error::new(
+                ErrorKind::DType,
+                operation.to_owned(),
+                *name,
+                "a float tensor",
+                got,
+            ));
         }
         let device = physical(tensor.device());
         match &first {
@@ -112,10 +115,7 @@ fn supported(
 ///     "op: argument `b`: expected a shape that broadcasts with [1, 3], got [2, 4]"
 /// );
 /// ```
-pub fn broadcast(
-    operation: &str,
-    arguments: &[(&'static str, &Shape)],
-) -> Result<Shape, Error> {
+pub fn broadcast(operation: &str, arguments: &[(&'static str, &Shape)]) -> Result<Shape, Error> {
     let mut common: Option<Vec<usize>> = None;
     for (name, shape) in arguments {
         let sizes = shape.to_vec();

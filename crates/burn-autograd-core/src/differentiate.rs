@@ -42,7 +42,10 @@ where
     let needs = inputs.each_ref().map(|input| input.is_tracked());
     let mut context = Context::new(needs.to_vec());
     let outputs = rule
-        .forward(&mut context, Var::inputs(inputs.each_ref().map(|input| input.primitive().clone())))
+        .forward(
+            &mut context,
+            Var::inputs(inputs.each_ref().map(|input| input.primitive().clone())),
+        )
         .map(Var::into_tensor);
 
     // The guards keep the inputs' nodes alive until the step that depends on them is registered.

@@ -29,7 +29,8 @@ impl<B: Backend> ExtensionType<B> for Floats<B> {
     where
         F: Fn(BackendTensor<B>) -> DispatchTensorKind,
     {
-        let wrap = |tensor| DispatchTensor { kind: map_kind(BackendTensor::Float(tensor)), autodiff };
+        let wrap =
+            |tensor| DispatchTensor { kind: map_kind(BackendTensor::Float(tensor)), autodiff };
         Floats(self.0.into_iter().map(wrap).collect())
     }
 

@@ -57,18 +57,11 @@ pub trait Function<const N: usize, const M: usize = 1>:
     }
 
     /// The outputs. What the backward needs is given to [`Context::save`].
-    fn forward<B: Differentiable>(
-        &self,
-        ctx: &mut Context<B>,
-        inputs: [Var<B>; N],
-    ) -> [Var<B>; M];
+    fn forward<B: Differentiable>(&self, ctx: &mut Context<B>, inputs: [Var<B>; N]) -> [Var<B>; M];
 
     /// The gradient of every input, from the gradient of every output.
-    fn backward<B: Differentiable>(
-        &self,
-        ctx: Saved<B>,
-        grads: [Var<B>; M],
-    ) -> [Option<Var<B>>; N];
+    fn backward<B: Differentiable>(&self, ctx: Saved<B>, grads: [Var<B>; M])
+    -> [Option<Var<B>>; N];
 
     /// See [`Rule::backward_partial`].
     fn backward_partial<B: Differentiable>(
@@ -114,7 +107,10 @@ pub trait Function<const N: usize, const M: usize = 1>:
     /// Those of [`check::floats`].
     fn try_apply<I: Tensors, O: Tensors>(&self, inputs: I) -> Result<O, Error> {
         const {
-            assert!(I::COUNT == N, "the number of tensors given is not that of the function's inputs");
+            assert!(
+                I::COUNT == N,
+                "the number of tensors given is not that of the function's inputs"
+            );
             assert!(O::COUNT == M, "the number of tensors asked for is not that of its outputs");
         }
         let inputs = inputs.into_dispatch();
@@ -132,7 +128,13 @@ pub(crate) fn check_inputs(
     inputs: &[burn::backend::DispatchTensor],
 ) -> Result<(), Error> {
     const NAMES: [&str; 8] = [
-        "inputs[0]", "inputs[1]", "inputs[2]", "inputs[3]", "inputs[4]", "inputs[5]", "inputs[6]",
+        "inputs[0]",
+        "inputs[1]",
+        "inputs[2]",
+        "inputs[3]",
+        "inputs[4]",
+        "inputs[5]",
+        "inputs[6]",
         "inputs[7]",
     ];
     let arguments: Vec<_> = inputs

@@ -17,7 +17,10 @@
 //! `webgpu`, `cuda`, `rocm` turn on a backend or runtime; none is on by default.
 #![cfg_attr(
     feature = "ndarray",
-    allow(deprecated, reason = "Burn deprecated its NdArray backend; we serve it until it is gone")
+    allow(
+        deprecated,
+        reason = "Burn deprecated its NdArray backend; we serve it until it is gone"
+    )
 )]
 
 pub mod check;

@@ -137,7 +137,10 @@ impl<B: Backend> Saved<B> {
     pub fn tensors<const K: usize>(&self) -> [Var<B>; K] {
         let saved = self.tensors.len();
         self.tensors.clone().try_into().unwrap_or_else(|_| {
-            panic!("{}: the backward asks for {K} saved tensors, the forward saved {saved}", self.name)
+            panic!(
+                "{}: the backward asks for {K} saved tensors, the forward saved {saved}",
+                self.name
+            )
         })
     }
 

@@ -149,8 +149,7 @@ impl Gradcheck {
     pub fn run_second(&self, function: &Subject, vjp: &Subject, inputs: impl Tensors) -> Report {
         let (mut arrays, device, dtype) = crate::evaluate::take(inputs);
         let place = Place { subject: function, device: &device, dtype };
-        let consistency =
-            structure::consistency(&place, vjp, &arrays, self.settings(dtype).seed);
+        let consistency = structure::consistency(&place, vjp, &arrays, self.settings(dtype).seed);
         match consistency {
             Ok((record, cotangents)) => {
                 arrays.extend(cotangents);
@@ -171,13 +170,7 @@ impl Gradcheck {
         }
     }
 
-    fn run_at(
-        &self,
-        subject: &Subject,
-        inputs: &[Array],
-        device: &Device,
-        dtype: DType,
-    ) -> Report {
+    fn run_at(&self, subject: &Subject, inputs: &[Array], device: &Device, dtype: DType) -> Report {
         let place = Place { subject, device, dtype };
         let settings = self.settings(dtype);
         let Some(reference) = &self.reference else {
@@ -189,8 +182,7 @@ impl Gradcheck {
             return Report { records };
         };
         let reference = Place { subject, device: reference, dtype: DType::F64 };
-        let (record, jacobian) =
-            jacobian::check(&reference, inputs, &self.settings(DType::F64));
+        let (record, jacobian) = jacobian::check(&reference, inputs, &self.settings(DType::F64));
         let mut records = vec![Record { check: "reference".to_owned(), ..record }];
         if let Some(jacobian) = jacobian {
             records.push(jacobian::parity(&place, &reference, inputs, &jacobian, &settings));

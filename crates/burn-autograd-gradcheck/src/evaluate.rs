@@ -26,9 +26,7 @@ impl fmt::Debug for Subject {
 
 impl Subject {
     /// The subject that a function of one tensor, an array or a tuple of tensors is.
-    pub fn new<I: Tensors, O: Tensors>(
-        function: impl Fn(I) -> O + Send + Sync + 'static,
-    ) -> Self {
+    pub fn new<I: Tensors, O: Tensors>(function: impl Fn(I) -> O + Send + Sync + 'static) -> Self {
         Self {
             inputs: I::COUNT,
             call: Arc::new(move |inputs| function(I::from_dispatch(inputs)).into_dispatch()),
@@ -171,8 +169,7 @@ impl Place<'_> {
                 .collect();
             let outputs = (self.subject.call)(arguments);
             let values = outputs.iter().cloned().map(read).collect();
-            let output_tracked: Vec<bool> =
-                outputs.iter().map(Dispatch::is_tracked).collect();
+            let output_tracked: Vec<bool> = outputs.iter().map(Dispatch::is_tracked).collect();
             let objective = outputs
                 .into_iter()
                 .zip(cotangents)
@@ -242,7 +239,6 @@ impl InnerOrSelf for Device {
         if self.is_autodiff() { self.inner() } else { self }
     }
 }
-
 
 /// The values of a check's inputs, and where they live.
 ///

@@ -178,7 +178,8 @@ pub(crate) fn check(
 
     let inputs_of: Vec<_> = (0..flat_inputs.len()).map(|c| flat_inputs.place(c)).collect();
     let outputs_of: Vec<_> = (0..flat_outputs.len()).map(|r| flat_outputs.place(r)).collect();
-    let size = |estimate: &Estimate| if estimate.value.is_finite() { estimate.value.abs() } else { 0.0 };
+    let size =
+        |estimate: &Estimate| if estimate.value.is_finite() { estimate.value.abs() } else { 0.0 };
     let overall: Vec<f64> = (0..inputs.len())
         .map(|input| {
             let columns = inputs_of.iter().zip(&numeric).filter(|((of, _), _)| *of == input);
@@ -303,25 +304,25 @@ fn estimate(
     outputs: usize,
 ) -> Result<Vec<Estimate>, Panicked> {
     let mut panicked = None;
-    let samples = Samples::take(
-        inputs.element(position),
-        settings.first_step,
-        settings.precision,
-        |delta| {
+    let samples =
+        Samples::take(inputs.element(position), settings.first_step, settings.precision, |delta| {
             let (at, moved) = inputs.moved(position, delta);
             match place.forward(&moved) {
                 Ok(values) => {
                     let values = flatten(&values);
                     // An output that changes its size under a step cannot be differentiated.
-                    if values.len() == outputs { (at, values) } else { (at, vec![f64::NAN; outputs]) }
+                    if values.len() == outputs {
+                        (at, values)
+                    } else {
+                        (at, vec![f64::NAN; outputs])
+                    }
                 }
                 Err(text) => {
                     panicked.get_or_insert(text);
                     (at, vec![f64::NAN; outputs])
                 }
             }
-        },
-    );
+        });
     match panicked {
         Some(panicked) => Err(panicked),
         None => Ok((0..outputs).map(|row| samples.derivative(row, settings.precision)).collect()),
@@ -338,10 +339,8 @@ fn analytic(
     numeric: &[Vec<Estimate>],
 ) -> Result<Vec<Vec<f64>>, Panicked> {
     let tracked = vec![true; inputs.len()];
-    let zeros: Vec<Array> = outputs
-        .iter()
-        .map(|output| Array::from_fn(output.shape.clone(), || 0.0))
-        .collect();
+    let zeros: Vec<Array> =
+        outputs.iter().map(|output| Array::from_fn(output.shape.clone(), || 0.0)).collect();
     let mut rows = Vec::new();
     let count = Flat::new(outputs).len();
     for row in 0..count.max(1) {
@@ -410,7 +409,8 @@ pub(crate) fn scales(jacobian: &Jacobian, cotangents: &[Array]) -> Vec<(f64, usi
         .numeric
         .iter()
         .map(|column| {
-            let terms = column.iter().zip(&weights).map(|(entry, weight)| (entry.value * weight).abs());
+            let terms =
+                column.iter().zip(&weights).map(|(entry, weight)| (entry.value * weight).abs());
             (terms.clone().sum(), terms.filter(|&term| term > 0.0).count())
         })
         .collect()
@@ -544,8 +544,10 @@ pub(crate) fn parity(
                 if detects > 1e-2 {
                     draft.lower(
                         Verdict::Unchecked,
-                        format!("ill-conditioned: in input {input} at {index:?} only a relative \
-                                 error above {detects:.1e} would be seen"),
+                        format!(
+                            "ill-conditioned: in input {input} at {index:?} only a relative \
+                                 error above {detects:.1e} would be seen"
+                        ),
                     );
                 }
                 draft.detects(detects);

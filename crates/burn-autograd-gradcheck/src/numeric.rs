@@ -247,7 +247,8 @@ fn noise_of_run(values: &[f64]) -> Option<f64> {
         let k = k as f64;
         scale *= k * k / ((2.0 * k - 1.0) * (2.0 * k));
         let mean = differences.iter().map(|d| d * d).sum::<f64>() / differences.len() as f64;
-        let alternates = differences.iter().any(|&d| d < 0.0) && differences.iter().any(|&d| d > 0.0);
+        let alternates =
+            differences.iter().any(|&d| d < 0.0) && differences.iter().any(|&d| d > 0.0);
         levels.push(((scale * mean).sqrt(), alternates));
     }
     levels.windows(3).find_map(|three| {
@@ -274,7 +275,8 @@ fn is_non_smooth(centre: f64, rows: &[(f64, f64, f64)], noise: f64) -> bool {
         .collect();
     // From small to large steps a smooth function's bend doubles. Half way to that, in logarithm,
     // still lets |x|^1.5 count as a point without a second derivative.
-    visible.len() == 3 && visible.windows(2).all(|pair| (pair[1] / pair[0]) < std::f64::consts::SQRT_2)
+    visible.len() == 3
+        && visible.windows(2).all(|pair| (pair[1] / pair[0]) < std::f64::consts::SQRT_2)
 }
 
 #[cfg(test)]
@@ -282,8 +284,7 @@ mod tests {
     use super::{Estimate, Nature, Precision, Samples};
 
     fn estimate(x: f64, first_step: f64, f: impl Fn(f64) -> f64) -> Estimate {
-        let samples =
-            Samples::take(x, first_step, Precision::F64, |d| (x + d, vec![f(x + d)]));
+        let samples = Samples::take(x, first_step, Precision::F64, |d| (x + d, vec![f(x + d)]));
         samples.derivative(0, Precision::F64)
     }
 
@@ -300,10 +301,15 @@ mod tests {
             ("1000 + sin", |x| 1000.0 + x.sin(), f64::cos, 1e-7),
             ("exp(x) - 1 - x", |x| x.exp() - 1.0 - x, |x| x.exp_m1(), 1e-9),
             ("cos(20x)", |x| (20.0 * x).cos(), |x| -20.0 * (20.0 * x).sin(), 1e-7),
-            ("logistic", |x| 1.0 / (1.0 + (-x).exp()), |x| {
-                let s = 1.0 / (1.0 + (-x).exp());
-                s * (1.0 - s)
-            }, 1e-10),
+            (
+                "logistic",
+                |x| 1.0 / (1.0 + (-x).exp()),
+                |x| {
+                    let s = 1.0 / (1.0 + (-x).exp());
+                    s * (1.0 - s)
+                },
+                1e-10,
+            ),
             ("x^10", |x| x.powi(10), |x| 10.0 * x.powi(9), 1e-5),
         ];
         let mut random = crate::SplitMix64::new(7);

@@ -221,7 +221,8 @@ impl Ground<'_> {
                         .zip(&inputs)
                         .map(|(column, input)| (column[row].value * input).abs())
                         .sum();
-                    let bound = if exact { 0.0 } else { 8.0 * self.unit * (plain.abs() + condition) };
+                    let bound =
+                        if exact { 0.0 } else { 8.0 * self.unit * (plain.abs() + condition) };
                     let same = (plain - tracked).abs() <= bound
                         || plain == tracked
                         || (plain.is_nan() && tracked.is_nan());

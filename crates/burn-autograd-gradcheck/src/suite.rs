@@ -139,7 +139,8 @@ impl Suite {
                                 record,
                             });
                         };
-                        let Some(stage) = self.stage(case, order, &backend.device, dtype, &mut emit)
+                        let Some(stage) =
+                            self.stage(case, order, &backend.device, dtype, &mut emit)
                         else {
                             continue;
                         };

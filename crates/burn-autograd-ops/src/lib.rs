@@ -18,7 +18,10 @@
 //! differentiable: its `_vjp` function gives a gradient that is tracked.
 #![cfg_attr(
     feature = "ndarray",
-    allow(deprecated, reason = "Burn deprecated its NdArray backend; we serve it until it is gone")
+    allow(
+        deprecated,
+        reason = "Burn deprecated its NdArray backend; we serve it until it is gone"
+    )
 )]
 
 pub mod exp;

@@ -40,3 +40,8 @@ pub mod prelude {
 
 /// The release of Burn that this release is for.
 pub const BURN_VERSION: &str = "0.22.1";
+
+/// The README's example, as a test.
+#[cfg(all(doctest, feature = "flex", feature = "gradcheck"))]
+#[doc = include_str!("../../../README.md")]
+mod readme {}

@@ -1,5 +1,5 @@
-use burn::backend::tensor::FloatTensor;
 use burn::backend::Flex;
+use burn::backend::tensor::FloatTensor;
 
 use super::kernel::{Backward, Forward};
 use super::{ExpOps, spec};
@@ -11,7 +11,6 @@ impl ExpOps for Flex {
     }
 
     fn exp_backward(y: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
-        flex::map(Backward, [y, grad])
-            .unwrap_or_else(|[y, grad]| spec::backward::<Self>(y, grad))
+        flex::map(Backward, [y, grad]).unwrap_or_else(|[y, grad]| spec::backward::<Self>(y, grad))
     }
 }

@@ -47,10 +47,7 @@ pub trait ExpOps: Backend {
 
     /// grad·y, where y = eˣ is the output, for tensors of one shape.
     #[fusion(dtype = grad, shape = grad)]
-    fn exp_backward(
-        y: FloatTensor<Self>,
-        grad: FloatTensor<Self>,
-    ) -> FloatTensor<Self> {
+    fn exp_backward(y: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
         spec::backward::<Self>(y, grad)
     }
 

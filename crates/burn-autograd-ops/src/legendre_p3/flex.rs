@@ -1,5 +1,5 @@
-use burn::backend::tensor::FloatTensor;
 use burn::backend::Flex;
+use burn::backend::tensor::FloatTensor;
 
 use super::kernel::{Backward, Forward};
 use super::{LegendreP3Ops, spec};
@@ -11,7 +11,6 @@ impl LegendreP3Ops for Flex {
     }
 
     fn legendre_p3_backward(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
-        flex::map(Backward, [x, grad])
-            .unwrap_or_else(|[x, grad]| spec::backward::<Self>(x, grad))
+        flex::map(Backward, [x, grad]).unwrap_or_else(|[x, grad]| spec::backward::<Self>(x, grad))
     }
 }

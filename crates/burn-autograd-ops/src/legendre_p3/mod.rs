@@ -47,10 +47,7 @@ pub trait LegendreP3Ops: Backend {
 
     /// grad·P₃′(x), for tensors of one shape.
     #[fusion(dtype = grad, shape = grad)]
-    fn legendre_p3_backward(
-        x: FloatTensor<Self>,
-        grad: FloatTensor<Self>,
-    ) -> FloatTensor<Self> {
+    fn legendre_p3_backward(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
         spec::backward::<Self>(x, grad)
     }
 

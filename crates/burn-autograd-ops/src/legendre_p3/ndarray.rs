@@ -1,5 +1,5 @@
-use burn::backend::tensor::FloatTensor;
 use burn::backend::NdArray;
+use burn::backend::tensor::FloatTensor;
 
 use super::kernel::{Backward, Forward};
 use super::{LegendreP3Ops, spec};

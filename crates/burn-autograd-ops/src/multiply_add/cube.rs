@@ -22,10 +22,7 @@ fn forward_kernel<F: Float, N: Size>(
     if !y.is_in_bounds(ABSOLUTE_POS) {
         terminate!();
     }
-    y.write(
-        ABSOLUTE_POS,
-        w.read(ABSOLUTE_POS) * x.read(ABSOLUTE_POS) + b.read(ABSOLUTE_POS),
-    );
+    y.write(ABSOLUTE_POS, w.read(ABSOLUTE_POS) * x.read(ABSOLUTE_POS) + b.read(ABSOLUTE_POS));
 }
 
 #[cube(launch_unchecked, address_type = "dynamic")]
@@ -84,7 +81,8 @@ impl MultiplyAddOps for CubeBackend {
         grad: FloatTensor<Self>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let shape = grad.shape();
-        let (dw, dx) = (cube::empty_like(&grad, shape.clone()), cube::empty_like(&grad, shape.clone()));
+        let (dw, dx) =
+            (cube::empty_like(&grad, shape.clone()), cube::empty_like(&grad, shape.clone()));
         if shape.num_elements() == 0 {
             return (dw, dx);
         }

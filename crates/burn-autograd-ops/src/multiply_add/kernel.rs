@@ -157,7 +157,11 @@ pub(super) fn backward<T: Real>(
         buffers.each_mut().map(|buffer| {
             let whole = elements[index];
             index += 1;
-            if whole { cut(&mut buffer.spare_capacity_mut()[..plan.len], &parts) } else { Vec::new() }
+            if whole {
+                cut(&mut buffer.spare_capacity_mut()[..plan.len], &parts)
+            } else {
+                Vec::new()
+            }
         })
     };
     let targets: Vec<[Target<'_, T>; 3]> = (0..parts.len())

@@ -55,7 +55,8 @@ impl Needs {
         operands: Floats<B>,
     ) -> (FloatTensor<B>, Option<FloatTensor<B>>, Option<FloatTensor<B>>) {
         let mut operands = operands.0.into_iter();
-        let mut next = || operands.next().expect("multiply_add: an operand of the backward is missing");
+        let mut next =
+            || operands.next().expect("multiply_add: an operand of the backward is missing");
         (next(), self.x.then(&mut next), self.w.then(&mut next))
     }
 

@@ -2,7 +2,7 @@
 
 use burn_autograd_core::{Context, Rule, Saved, Var};
 
-use super::{SelfDefinedRelu, ReluOps};
+use super::{ReluOps, SelfDefinedRelu};
 
 impl<B: ReluOps> Rule<B, 1> for SelfDefinedRelu {
     fn name(&self) -> std::borrow::Cow<'static, str> {

@@ -42,7 +42,10 @@ impl ReluOps for CubeBackend {
         cube::unary::<Forward>(x)
     }
 
-    fn self_defined_relu_backward(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn self_defined_relu_backward(
+        x: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
         cube::binary::<Backward>(x, grad)
     }
 }

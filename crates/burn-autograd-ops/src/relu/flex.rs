@@ -1,5 +1,5 @@
-use burn::backend::tensor::FloatTensor;
 use burn::backend::Flex;
+use burn::backend::tensor::FloatTensor;
 
 use super::kernel::{Backward, Forward};
 use super::{ReluOps, spec};
@@ -10,8 +10,10 @@ impl ReluOps for Flex {
         flex::map(Forward, [x]).unwrap_or_else(|[x]| spec::forward::<Self>(x))
     }
 
-    fn self_defined_relu_backward(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
-        flex::map(Backward, [x, grad])
-            .unwrap_or_else(|[x, grad]| spec::backward::<Self>(x, grad))
+    fn self_defined_relu_backward(
+        x: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        flex::map(Backward, [x, grad]).unwrap_or_else(|[x, grad]| spec::backward::<Self>(x, grad))
     }
 }

@@ -1,5 +1,5 @@
-use burn::backend::tensor::FloatTensor;
 use burn::backend::NdArray;
+use burn::backend::tensor::FloatTensor;
 
 use super::kernel::{Backward, Forward};
 use super::{ReluOps, spec};
@@ -10,7 +10,10 @@ impl ReluOps for NdArray {
         ndarray::map(Forward, [x]).unwrap_or_else(|[x]| spec::forward::<Self>(x))
     }
 
-    fn self_defined_relu_backward(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn self_defined_relu_backward(
+        x: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
         ndarray::map(Backward, [x, grad])
             .unwrap_or_else(|[x, grad]| spec::backward::<Self>(x, grad))
     }

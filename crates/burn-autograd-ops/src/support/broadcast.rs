@@ -98,9 +98,8 @@ impl<const K: usize> Broadcast<K> {
             while start < end {
                 let len = SEGMENT.min(end - start);
                 let column = start % self.inner;
-                let offsets = std::array::from_fn(|k| {
-                    offsets[k] + if self.still[k] { 0 } else { column }
-                });
+                let offsets =
+                    std::array::from_fn(|k| offsets[k] + if self.still[k] { 0 } else { column });
                 visit(Segment { start, len, offsets });
                 start += len;
             }

@@ -75,14 +75,25 @@ impl Real for f32 {
     }
 
     // Degree 7: the remainder r⁸/8! is 5e-9 of the result, a twelfth of the rounding error.
-    exponential!(f32, u32, i32, 23, 127, -104.0, 89.0, 0.693_359_375, -2.121_944_4e-4, [
-        coefficient(7) as f32,
-        coefficient(6) as f32,
-        coefficient(5) as f32,
-        coefficient(4) as f32,
-        coefficient(3) as f32,
-        coefficient(2) as f32
-    ]);
+    exponential!(
+        f32,
+        u32,
+        i32,
+        23,
+        127,
+        -104.0,
+        89.0,
+        0.693_359_375,
+        -2.121_944_4e-4,
+        [
+            coefficient(7) as f32,
+            coefficient(6) as f32,
+            coefficient(5) as f32,
+            coefficient(4) as f32,
+            coefficient(3) as f32,
+            coefficient(2) as f32
+        ]
+    );
 }
 
 impl Real for f64 {
@@ -100,12 +111,28 @@ impl Real for f64 {
 
     // Degree 13: the remainder r¹⁴/14! is 4e-18 of the result.
     exponential!(
-        f64, u64, i64, 52, 1023, -746.0, 710.0,
-        6.931_471_803_691_238e-1, 1.908_214_929_270_587_7e-10,
+        f64,
+        u64,
+        i64,
+        52,
+        1023,
+        -746.0,
+        710.0,
+        6.931_471_803_691_238e-1,
+        1.908_214_929_270_587_7e-10,
         [
-            coefficient(13), coefficient(12), coefficient(11), coefficient(10), coefficient(9),
-            coefficient(8), coefficient(7), coefficient(6), coefficient(5), coefficient(4),
-            coefficient(3), coefficient(2)
+            coefficient(13),
+            coefficient(12),
+            coefficient(11),
+            coefficient(10),
+            coefficient(9),
+            coefficient(8),
+            coefficient(7),
+            coefficient(6),
+            coefficient(5),
+            coefficient(4),
+            coefficient(3),
+            coefficient(2)
         ]
     );
 }
