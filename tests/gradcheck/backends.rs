@@ -94,7 +94,7 @@ pub(crate) fn reference() -> Option<Device> {
 mod gpu {
     use std::panic::catch_unwind;
 
-    use burn::tensor::{DType, Device, DeviceIndex, DeviceKind, DeviceType, Tensor};
+    use burn::tensor::{DType, Device, DeviceType, Tensor};
 
     use super::{Availability, ran};
 
@@ -114,11 +114,11 @@ mod gpu {
     fn open(name: &str) -> Result<(Device, String), String> {
         let (kind, device): (DeviceType, fn() -> Device) = match name {
             #[cfg(feature = "wgpu")]
-            "wgpu" => (DeviceType::Wgpu, || Device::wgpu(DeviceKind::default())),
+            "wgpu" => (DeviceType::Wgpu, || Device::wgpu(Default::default())),
             #[cfg(feature = "cuda")]
-            "cuda" => (DeviceType::Cuda, || Device::cuda(DeviceIndex::Default)),
+            "cuda" => (DeviceType::Cuda, || Device::cuda(0)),
             #[cfg(feature = "rocm")]
-            "rocm" => (DeviceType::Rocm, || Device::rocm(DeviceIndex::Default)),
+            "rocm" => (DeviceType::Rocm, || Device::rocm(0)),
             other => return Err(format!("`{other}` is not a GPU backend")),
         };
         if Device::enumerate(kind).into_vec().is_empty() {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use burn::backend::ops::FloatTensorOps;
 use burn::tensor::{DType, Tensor};
 use burn_autograd::prelude::*;
 

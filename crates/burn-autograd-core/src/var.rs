@@ -203,6 +203,11 @@ impl<B: Backend> Var<B> {
             from.to_vec(),
             shape.to_vec()
         );
+        if from.num_elements() == 0 {
+            // A sum over nothing. Burn's fusion would launch a reduction of no elements, and with it
+            // lose whatever is added to the result.
+            return Self::new(B::float_zeros(shape.clone(), &self.device(), self.dtype().into()));
+        }
         let dims: Vec<_> = (0..from.num_dims()).filter(|&dim| from[dim] != shape[dim]).collect();
         dims.into_iter().fold(self, |sum, dim| sum.map(|tensor| B::float_sum_dim(tensor, dim)))
     }

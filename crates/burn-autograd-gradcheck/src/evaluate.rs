@@ -69,7 +69,7 @@ pub(crate) enum Layout {
     Contiguous,
     /// A transposed view of a contiguous tensor.
     Transposed,
-    /// A window into a larger tensor.
+    /// A window into a larger tensor. An empty tensor has none.
     Window,
 }
 
@@ -286,7 +286,7 @@ fn transpose(array: &Array) -> Array {
 fn stored(input: &Array, layout: Layout) -> Array {
     match layout {
         Layout::Transposed if input.shape.len() >= 2 && !input.is_empty() => transpose(input),
-        Layout::Window if !input.shape.is_empty() => {
+        Layout::Window if !input.is_empty() => {
             // One more element before and after, in the last dimension.
             let width = *input.shape.last().expect("it has a dimension");
             let mut shape = input.shape.clone();
@@ -312,7 +312,7 @@ fn presented(leaf: DispatchTensor, input: &Array, layout: Layout) -> DispatchTen
         Layout::Transposed if rank >= 2 && !input.is_empty() => {
             Dispatch::float_swap_dims(leaf, rank - 2, rank - 1)
         }
-        Layout::Window if rank >= 1 => {
+        Layout::Window if !input.is_empty() => {
             let mut slices = vec![Slice::full(); rank];
             slices[rank - 1] = Slice::from(1..1 + input.shape[rank - 1]);
             Dispatch::float_slice(leaf, &slices)
@@ -325,7 +325,7 @@ fn presented(leaf: DispatchTensor, input: &Array, layout: Layout) -> DispatchTen
 fn restored(gradient: &Array, input: &Array, layout: Layout) -> Array {
     match layout {
         Layout::Transposed if input.shape.len() >= 2 && !input.is_empty() => transpose(gradient),
-        Layout::Window if !input.shape.is_empty() => {
+        Layout::Window if !input.is_empty() => {
             let width = *input.shape.last().expect("it has a dimension");
             let data = gradient
                 .data

@@ -411,7 +411,10 @@ pub(crate) fn scales(jacobian: &Jacobian, cotangents: &[Array]) -> Vec<(f64, usi
         .map(|column| {
             let terms =
                 column.iter().zip(&weights).map(|(entry, weight)| (entry.value * weight).abs());
-            (terms.clone().sum(), terms.filter(|&term| term > 0.0).count())
+            (
+                terms.clone().fold(0.0, |sum, term| sum + term),
+                terms.filter(|&term| term > 0.0).count(),
+            )
         })
         .collect()
 }

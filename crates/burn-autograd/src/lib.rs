@@ -30,7 +30,7 @@ pub use burn_autograd_ops as ops;
 pub mod prelude {
     #[cfg(feature = "autodiff")]
     pub use burn_autograd_core::vjp;
-    pub use burn_autograd_core::{Context, Differentiable, Function, Rule, Saved, Var};
+    pub use burn_autograd_core::{Context, Differentiable, Function, Saved, Var};
     pub use burn_autograd_ops::exp::exp;
     pub use burn_autograd_ops::legendre_p3::legendre_p3;
     pub use burn_autograd_ops::multiply_add::multiply_add;

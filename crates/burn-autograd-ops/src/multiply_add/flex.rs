@@ -57,11 +57,21 @@ fn backward<T: Real>(
     mut needs: Needs,
 ) -> Gradients<FlexTensor> {
     let plan = Broadcast::new(shapes.each_ref().map(|shape| &shape[..]));
-    let grad = grad.to_contiguous();
+    let mut grad = if grad.is_contiguous() { grad } else { grad.to_contiguous() };
     // Where `b` was not broadcast its gradient is the cotangent itself: no pass, no copy.
     let shared = (needs.b && !plan.broadcast[2]).then(|| grad.clone());
     needs.b &= shared.is_none();
     let [w, x] = [w, x].map(|factor| factor.map(|factor| factor.to_contiguous()));
+    if let (Some(w), Some(x), [false, false, _]) = (&w, &x, plan.broadcast)
+        && !needs.b
+        && let Some((start, end)) = grad.layout().contiguous_offsets()
+        && let Some(storage) = grad.try_storage_mut::<T>()
+    {
+        // Nobody else holds the cotangent: the gradient of `x` is written over it.
+        let storage = &mut storage[start..end];
+        let dw = kernel::products_into(storage, flex::slice::<T>(w), flex::slice::<T>(x));
+        return [Some(flex::from_vec(dw, shapes[0].clone())), Some(grad), shared];
+    }
     let [dw, dx, db] = kernel::backward(
         &plan,
         flex::slice::<T>(&grad),

@@ -131,6 +131,33 @@ fn each<S: Send, R: Send>(
     }
 }
 
+/// (grad·x, grad·w) for equal shapes, in one pass; the second one overwrites `grad`.
+pub(super) fn products_into<T: Real>(grad: &mut [T], w: &[T], x: &[T]) -> Vec<T> {
+    let len = grad.len();
+    assert!(w.len() == len && x.len() == len, "the operands have one length");
+    let mut dw = Vec::with_capacity(len);
+    let parts = parts(len);
+    let arch = Arch::new();
+    let places = cut(&mut dw.spare_capacity_mut()[..len], &parts);
+    let grads = cut(grad, &parts);
+    let run = |(range, (dw, grad)): (Range<usize>, (&mut [MaybeUninit<T>], &mut [T]))| {
+        let (w, x) = (&w[range.clone()], &x[range]);
+        arch.dispatch(
+            #[inline(always)]
+            || {
+                for (((dw, grad), w), x) in dw.iter_mut().zip(grad).zip(w).zip(x) {
+                    dw.write(*grad * *x);
+                    *grad = *grad * *w;
+                }
+            },
+        );
+    };
+    each(parts, places.into_iter().zip(grads).collect(), run);
+    // SAFETY: the parts cover every element once, and each was written.
+    unsafe { dw.set_len(len) };
+    dw
+}
+
 /// Where a gradient goes: one place for every element, or sums for what was broadcast.
 enum Target<'a, T> {
     Unneeded,

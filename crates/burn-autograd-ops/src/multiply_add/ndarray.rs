@@ -58,11 +58,22 @@ fn backward<T: Stored>(
     mut needs: Needs,
 ) -> Gradients<NdArrayTensor> {
     let plan = Broadcast::new(shapes.each_ref().map(|shape| &shape[..]));
-    let grad = ndarray::contiguous::<T>(grad);
+    let (mut grad, unique) = ndarray::row_major::<T>(grad);
     // Where `b` was not broadcast its gradient is the cotangent itself: no pass, no copy.
     let shared = (needs.b && !plan.broadcast[2]).then(|| T::wrap(grad.clone()));
     needs.b &= shared.is_none();
     let [w, x] = [w, x].map(|factor| factor.map(ndarray::contiguous::<T>));
+    if let (Some(w), Some(x), [false, false, _]) = (&w, &x, plan.broadcast)
+        && unique
+        && !needs.b
+        && shared.is_none()
+        && let Some(storage) = grad.as_slice_mut()
+    {
+        // Nobody else holds the cotangent: the gradient of `x` is written over it.
+        let dw = kernel::products_into(storage, ndarray::slice::<T>(w), ndarray::slice::<T>(x));
+        let dw = ndarray::from_vec(dw, &shapes[0][..]);
+        return [Some(T::wrap(dw)), Some(T::wrap(grad)), None];
+    }
     let [dw, dx, db] = kernel::backward(
         &plan,
         ndarray::slice::<T>(&grad),

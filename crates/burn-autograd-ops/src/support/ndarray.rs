@@ -83,7 +83,7 @@ fn map_as<T: Stored, M: Map<K>, const K: usize>(
 }
 
 /// The same tensor in row-major order, copied only if it is not; and whether nobody else holds it.
-fn row_major<T: Stored>(tensor: NdArrayTensor) -> (SharedArray<T>, bool) {
+pub(crate) fn row_major<T: Stored>(tensor: NdArrayTensor) -> (SharedArray<T>, bool) {
     let (array, unique) = T::unwrap(tensor);
     if array.is_standard_layout() {
         (array, unique)
