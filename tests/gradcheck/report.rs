@@ -15,7 +15,10 @@ use crate::backends::{Availability, Found};
 pub(crate) struct Summary {
     pub(crate) pass: usize,
     pub(crate) fail: usize,
+    /// Among them those that were declared.
     pub(crate) unchecked: usize,
+    #[serde(skip)]
+    pub(crate) declared: usize,
     pub(crate) invalid: usize,
     pub(crate) seconds: f64,
 }
@@ -28,6 +31,7 @@ impl Summary {
             Verdict::Unchecked => &mut self.unchecked,
             Verdict::Invalid => &mut self.invalid,
         } += 1;
+        self.declared += usize::from(entry.declared);
         self.seconds += entry.record.seconds;
     }
 }
@@ -97,7 +101,7 @@ impl Writer {
         self.bar
             .set_message(format!("{} {} {} {}", entry.op, entry.backend, entry.dtype, entry.case));
         if entry.record.verdict != Verdict::Pass {
-            let Entry { op, case, backend, dtype, order, record } = &entry;
+            let Entry { op, case, backend, dtype, order, record, .. } = &entry;
             self.bar
                 .suspend(|| println!("{op} {case} on {backend} {dtype}, order {order}: {record}"));
         }
@@ -111,7 +115,7 @@ impl Writer {
         let mut summary = Summary::default();
         group.iter().for_each(|entry| summary.count(entry));
         let detects = group.iter().filter_map(|entry| entry.record.detects).fold(0.0, f64::max);
-        let Summary { pass, fail, unchecked, invalid, seconds } = summary;
+        let Summary { pass, fail, unchecked, invalid, seconds, .. } = summary;
         let mut text =
             format!("{:<14} {:<8} {}  {pass:>4} passed", first.op, first.backend, first.dtype);
         for (count, what) in [(fail, "FAILED"), (unchecked, "unchecked"), (invalid, "INVALID")] {
@@ -129,7 +133,7 @@ impl Writer {
         self.line();
         self.bar.finish_and_clear();
         let summary = self.summary();
-        let Summary { pass, fail, unchecked, invalid, seconds } = summary;
+        let Summary { pass, fail, unchecked, invalid, seconds, .. } = summary;
         println!(
             "{pass} passed, {fail} failed, {unchecked} unchecked, {invalid} invalid in {seconds:.1} s"
         );

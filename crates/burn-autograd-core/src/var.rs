@@ -204,8 +204,7 @@ impl<B: Backend> Var<B> {
             shape.to_vec()
         );
         if from.num_elements() == 0 {
-            // A sum over nothing. Burn's fusion would launch a reduction of no elements, and with it
-            // lose whatever is added to the result.
+            // A sum over nothing, which Burn's reductions refuse on some backends (burn #5310).
             return Self::new(B::float_zeros(shape.clone(), &self.device(), self.dtype().into()));
         }
         let dims: Vec<_> = (0..from.num_dims()).filter(|&dim| from[dim] != shape[dim]).collect();

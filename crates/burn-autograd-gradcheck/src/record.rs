@@ -69,6 +69,21 @@ pub struct Record {
     pub seconds: f64,
 }
 
+impl Record {
+    /// A check that was not made.
+    pub(crate) fn unchecked(check: &str, reason: impl Into<String>) -> Self {
+        Self {
+            check: check.to_owned(),
+            verdict: Verdict::Unchecked,
+            reason: reason.into(),
+            worst: None,
+            detects: None,
+            coverage: (0, 0),
+            seconds: 0.0,
+        }
+    }
+}
+
 impl fmt::Display for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:<9} {}", self.verdict, self.check)?;
