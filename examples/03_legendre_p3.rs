@@ -118,6 +118,11 @@ fn number(tensor: Tensor<1>) -> f64 {
     tensor.into_data().convert_dtype(DType::F64).as_slice::<f64>().expect("it was converted")[0]
 }
 
+/// Not a number is close to nothing.
+fn close(found: f64, expected: f64, tolerance: f64) -> bool {
+    (found - expected).abs() <= tolerance
+}
+
 /// Compares with what PyTorch computed.
 fn check(fit: &Fit, precision: Precision) -> ExitCode {
     // In f64 the printed digits hold. In f32 the loss is a sum of 2,000 terms of about 5·10⁻³,
@@ -132,12 +137,12 @@ fn check(fit: &Fit, precision: Precision) -> ExitCode {
     let mut wrong = Vec::new();
     for (step, expected) in losses {
         let found = fit.losses.iter().find(|(at, _)| *at == step).map_or(f64::NAN, |loss| loss.1);
-        if !((found - expected).abs() <= loss_tolerance) {
+        if !close(found, expected, loss_tolerance) {
             wrong.push(format!("loss at {step}: expected {expected}, got {found}"));
         }
     }
     for ((name, expected), found) in parameters.into_iter().zip(fit.parameters) {
-        if !((found - expected).abs() <= tolerance) {
+        if !close(found, expected, tolerance) {
             wrong.push(format!("{name}: expected {expected}, got {found}"));
         }
     }

@@ -124,7 +124,7 @@ fn a_failure_says_which_entry_and_both_values() {
     // The second element's gradient is dropped.
     let report = gradcheck(
         |x: Tensor<1>| {
-            Tensor::cat(vec![x.clone().slice([0..1]), x.slice([1..2]).detach() * 2.0], 0)
+            Tensor::cat(vec![x.clone().narrow(0, 0, 1), x.narrow(0, 1, 1).detach() * 2.0], 0)
         },
         x,
     );

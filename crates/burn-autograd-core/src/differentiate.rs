@@ -1,4 +1,3 @@
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -275,14 +274,14 @@ where
 }
 
 fn check_gradient<B: Backend>(
-    name: &Cow<'static, str>,
+    name: &str,
     index: usize,
     input: &Meta<B>,
     grad: &FloatTensor<B>,
 ) -> Result<(), Error> {
     let error = |kind, expected, got| {
         let argument = format!("gradient of input {index}");
-        Err(Error::new(kind, name.clone(), argument, expected, got))
+        Err(Error::new(kind, name.to_owned(), argument, expected, got))
     };
     if grad.shape() != input.shape {
         let expected = format!("the input's shape {:?}", input.shape.to_vec());

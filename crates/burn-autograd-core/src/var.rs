@@ -177,7 +177,7 @@ impl<B: Backend> Var<B> {
         self.with(|tensor| B::float_expand(tensor, shape.into()))
     }
 
-    /// The sum of all elements, shape [1].
+    /// The sum of all elements, shape `[1]`.
     pub fn sum(&self) -> Self {
         self.with(B::float_sum)
     }
@@ -287,6 +287,7 @@ impl<B: Backend> Mul<Var<B>> for f64 {
 
 impl<B: Backend> Div<Var<B>> for f64 {
     type Output = Var<B>;
+    #[expect(clippy::suspicious_arithmetic_impl, reason = "Burn has no scalar by tensor")]
     fn div(self, rhs: Var<B>) -> Var<B> {
         rhs.recip() * self
     }

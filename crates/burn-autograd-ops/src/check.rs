@@ -36,11 +36,14 @@ pub(crate) struct Domain {
 
 const FIRST_STEP: f64 = 0.25;
 
+type Forward<const D: usize> = fn(Tensor<D>) -> Tensor<D>;
+type Product<const D: usize> = fn(Tensor<D>, Tensor<D>) -> Tensor<D>;
+
 /// One case of a unary operation.
 pub(crate) fn unary<const D: usize>(
     op: &str,
     shape: [usize; D],
-    (function, vjp): (fn(Tensor<D>) -> Tensor<D>, fn(Tensor<D>, Tensor<D>) -> Tensor<D>),
+    (function, vjp): (Forward<D>, Product<D>),
     domain: Domain,
     random: &mut SplitMix64,
 ) -> Case {

@@ -140,7 +140,8 @@ pub(super) fn products_into<T: Real>(grad: &mut [T], w: &[T], x: &[T]) -> Vec<T>
     let arch = Arch::new();
     let places = cut(&mut dw.spare_capacity_mut()[..len], &parts);
     let grads = cut(grad, &parts);
-    let run = |(range, (dw, grad)): (Range<usize>, (&mut [MaybeUninit<T>], &mut [T]))| {
+    type Places<'a, T> = (&'a mut [MaybeUninit<T>], &'a mut [T]);
+    let run = |(range, (dw, grad)): (Range<usize>, Places<'_, T>)| {
         let (w, x) = (&w[range.clone()], &x[range]);
         arch.dispatch(
             #[inline(always)]

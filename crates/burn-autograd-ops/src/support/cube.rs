@@ -77,10 +77,10 @@ pub(crate) fn geometry(tensors: &[&CubeTensor], shape: &Shape) -> Geometry {
         })
         .min()
         .unwrap_or(1);
-    let units = shape.num_elements() / vector_size as usize;
+    let units = shape.num_elements() / vector_size;
     let cube_dim = CubeDim::new(client, units);
     Geometry {
-        vector_size: vector_size as usize,
+        vector_size,
         cube_dim,
         cube_count: calculate_cube_count_elemwise(client, units, cube_dim),
         address_type: tensors

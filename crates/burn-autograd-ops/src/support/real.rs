@@ -27,7 +27,7 @@ pub(crate) trait Real:
 
 macro_rules! exponential {
     ($float:ty, $bits:ty, $signed:ty, $mantissa:literal, $bias:literal, $low:literal, $high:literal,
-     $ln2_high:literal, $ln2_low:literal, [$($coefficient:expr),+]) => {
+     $ln2_high:expr, $ln2_low:literal, [$($coefficient:expr),+]) => {
         #[inline(always)]
         fn exp(self) -> Self {
             // Adding 1.5·2^mantissa rounds to an integer and leaves it in the low bits.
@@ -38,7 +38,7 @@ macro_rules! exponential {
             let x = if x < $low { $low } else { x };
             let shifted = x * LOG2_E + SHIFT;
             let n = shifted - SHIFT;
-            let r = (x - n * $ln2_high) - n * $ln2_low;
+            let r = (x - n * ($ln2_high)) - n * $ln2_low;
             let mut p: $float = 0.0;
             $(p = p * r + $coefficient;)+
             let p = (p * r * r + r) + 1.0;
@@ -83,7 +83,7 @@ impl Real for f32 {
         127,
         -104.0,
         89.0,
-        0.693_359_375,
+        355.0 / 512.0,
         -2.121_944_4e-4,
         [
             coefficient(7) as f32,
