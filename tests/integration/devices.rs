@@ -33,6 +33,9 @@ pub(crate) fn wgpu() -> Option<Device> {
                 found.is_some() || !required.split(',').any(|name| name == "wgpu"),
                 "wgpu is required, but there is no adapter"
             );
+            if found.is_none() {
+                eprintln!("wgpu is left out: there is no adapter");
+            }
             found
         })
         .clone()

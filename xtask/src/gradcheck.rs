@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 
 use serde_json::{Value, json};
 
-use crate::process::{build_test, code, root};
+use crate::process::{build_test, code, quiet_drivers, root};
 
 /// Something failed.
 const FAILED: u8 = 1;
@@ -128,6 +128,7 @@ fn run_stages(
         let mut command = Command::new(program);
         // The panics that the suite catches are in its report.
         command.current_dir(root()).env("RUST_BACKTRACE", "0");
+        quiet_drivers(&mut command);
         arguments.pass_on(&mut command, backends, &file);
         let code = u8::try_from(code(&mut command)?).unwrap_or(UNUSABLE);
         if !arguments.list && file.exists() {

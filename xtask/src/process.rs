@@ -17,7 +17,17 @@ pub(crate) fn cargo() -> Command {
         command.env_remove(name);
     }
     command.current_dir(root());
+    quiet_drivers(&mut command);
     command
+}
+
+/// Mesa's drivers print an error for every adapter that they look for where this variable is unset,
+/// as it is in containers.
+pub(crate) fn quiet_drivers(command: &mut Command) {
+    const VARIABLE: &str = "XDG_RUNTIME_DIR";
+    if std::env::var_os(VARIABLE).is_none() {
+        command.env(VARIABLE, std::env::temp_dir());
+    }
 }
 
 /// Runs a command and gives its exit code; an error if it could not be started or was killed.

@@ -71,6 +71,22 @@ pub(crate) enum Layout {
     Transposed,
     /// A window into a larger tensor. An empty tensor has none.
     Window,
+    /// One slice, repeated along the first dimension without a copy. The elements must be such
+    /// repetitions; the gradient is that of the slice.
+    Expanded,
+}
+
+/// Whether an input can be a repeated slice.
+pub(crate) fn can_expand(input: &Array) -> bool {
+    !input.is_empty() && input.shape.first().is_some_and(|&size| size > 1)
+}
+
+/// The first slice along the first dimension.
+pub(crate) fn first_slice(input: &Array) -> Array {
+    let mut shape = input.shape.clone();
+    shape[0] = 1;
+    let len = input.len() / input.shape[0];
+    Array { shape, data: input.data[..len].to_vec() }
 }
 
 /// How a gradient is asked for.
@@ -301,6 +317,7 @@ fn stored(input: &Array, layout: Layout) -> Array {
             }
             Array { shape, data }
         }
+        Layout::Expanded if can_expand(input) => first_slice(input),
         _ => input.clone(),
     }
 }
@@ -316,6 +333,9 @@ fn presented(leaf: DispatchTensor, input: &Array, layout: Layout) -> DispatchTen
             let mut slices = vec![Slice::full(); rank];
             slices[rank - 1] = Slice::from(1..1 + input.shape[rank - 1]);
             Dispatch::float_slice(leaf, &slices)
+        }
+        Layout::Expanded if can_expand(input) => {
+            Dispatch::float_expand(leaf, Shape::from(input.shape.clone()))
         }
         _ => leaf,
     }

@@ -1,7 +1,7 @@
 //! What must hold of every gradient on every backend, whatever the function: no numeric derivative
 //! is needed, only the scale on which rounding is judged.
 
-use crate::evaluate::{Layout, Mode, Panicked, Pass, Place};
+use crate::evaluate::{Layout, Mode, Panicked, Pass, Place, can_expand, first_slice};
 use crate::jacobian::{Draft, Flat, Jacobian, cotangents, flatten, rounding, scales};
 use crate::record::{Record, Verdict, Worst};
 use crate::{Array, SplitMix64, Subject};
@@ -40,6 +40,7 @@ pub(crate) fn checks(
         ground.subsets("subsets", false),
         ground.subsets("checkpointing", true),
         ground.layout(),
+        ground.broadcast(),
         ground.accumulation(&mut random),
     ]
 }
@@ -318,6 +319,78 @@ impl Ground<'_> {
             let mode = Mode { layout, transposed_cotangent, ..Mode::plain(&all) };
             if let Some(pass) = self.run(&mut draft, what, &self.cotangents, mode) {
                 self.compare(&mut draft, what, &self.base.gradients, &pass.gradients, false);
+            }
+        }
+        draft.finish()
+    }
+
+    /// Inputs that are one slice, repeated without a copy: the slice's gradient is the sum of those
+    /// of its copies.
+    fn broadcast(&self) -> Record {
+        let mut draft = Draft::new("broadcast");
+        if !self.inputs.iter().any(can_expand) {
+            return draft.finish();
+        }
+        let repeated: Vec<Array> = self
+            .inputs
+            .iter()
+            .map(|input| match can_expand(input) {
+                true => {
+                    let slice = first_slice(input);
+                    Array::new(input.shape.clone(), slice.data.repeat(input.shape[0]))
+                }
+                false => input.clone(),
+            })
+            .collect();
+        let all = vec![true; self.inputs.len()];
+        let run = |layout| {
+            self.place.gradient(&repeated, &self.cotangents, Mode { layout, ..Mode::plain(&all) })
+        };
+        let (copied, expanded) = match (run(Layout::Contiguous), run(Layout::Expanded)) {
+            (Ok(copied), Ok(expanded)) => (copied, expanded),
+            (Err(Panicked(text)), _) | (_, Err(Panicked(text))) => {
+                draft.lower(Verdict::Fail, format!("it panicked: {text}"));
+                return draft.finish();
+            }
+        };
+        for (input, (copied, expanded)) in
+            copied.gradients.iter().zip(&expanded.gradients).enumerate()
+        {
+            let (Some(copied), Some(expanded)) = (copied, expanded) else {
+                if copied.is_some() != expanded.is_some() {
+                    draft.lower(
+                        Verdict::Fail,
+                        format!("input {input} has a gradient as a copy or as a view, not as both"),
+                    );
+                }
+                continue;
+            };
+            let copies = copied.len() / expanded.len().max(1);
+            for (position, &value) in expanded.data.iter().enumerate() {
+                let terms = (0..copies).map(|copy| copied.data[copy * expanded.len() + position]);
+                let size = terms.clone().fold(0.0, |sum: f64, term| sum + term.abs());
+                let expected = terms.fold(0.0, |sum, term| sum + term);
+                // The terms were computed twice, and added in another order.
+                let index = expanded.index(position);
+                let fits = draft.entry(Worst {
+                    output: 0,
+                    output_index: None,
+                    input,
+                    index: index.clone(),
+                    analytic: value,
+                    numeric: expected,
+                    error: (value - expected).abs(),
+                    bound: 4.0 * rounding(self.unit, (size, copies)),
+                });
+                if !fits {
+                    draft.lower(
+                        Verdict::Fail,
+                        format!(
+                            "as an expanded view, input {input} has the gradient {value:.9e} at \
+                             {index:?}, expected {expected:.9e}"
+                        ),
+                    );
+                }
             }
         }
         draft.finish()
