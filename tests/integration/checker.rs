@@ -117,6 +117,23 @@ fn single_precision_is_proven_against_double() {
     }
 }
 
+/// Without a reference the numeric side of `f32` is too coarse to prove much, but it does not call a
+/// right gradient wrong; a wrong sign it sees.
+#[test]
+fn single_precision_alone_does_not_fail_right_gradients() {
+    for device in cpu() {
+        let x: Tensor<2> = tensor([2, 3], &DATA, &device, DType::F32);
+        let functions: [fn(Tensor<2>) -> Tensor<2>; 5] =
+            [|x| x.clone() * x, |x| x.exp(), |x| x.sin(), |x| x * 5.0, |x| x.powi_scalar(3)];
+        for function in functions {
+            let report = gradcheck(function, x.clone());
+            assert!(report.verdict() <= Verdict::Unchecked, "{report}");
+        }
+        let report = gradcheck(|x: Tensor<2>| x.clone().detach().square() * 2.0 - x.square(), x);
+        assert_eq!(report.verdict(), Verdict::Fail, "{report}");
+    }
+}
+
 #[test]
 fn a_failure_says_which_entry_and_both_values() {
     let device = cpu().remove(0);

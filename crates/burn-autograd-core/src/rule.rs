@@ -58,6 +58,10 @@ pub(crate) fn short_type_name<T: ?Sized>() -> &'static str {
 }
 
 /// One tensor kept for the backward.
+#[cfg_attr(
+    not(feature = "autodiff"),
+    expect(dead_code, reason = "without gradients nothing reads what is kept")
+)]
 #[derive(Debug, Clone)]
 pub(crate) enum Kept<B: Backend> {
     /// The input of this index: it goes through Burn's checkpointer.

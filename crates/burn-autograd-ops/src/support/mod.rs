@@ -13,16 +13,16 @@ mod real;
 
 pub(crate) use real::Real;
 
-use burn::backend::{DispatchTensor, TensorMetadata};
-use burn_autograd_core::{Error, ErrorKind, check};
-
 /// Checks two float arguments that must have one shape.
 #[cfg(feature = "autodiff")]
 pub(crate) fn same_shape(
     operation: &'static str,
-    first: (&'static str, &DispatchTensor),
-    second: (&'static str, &DispatchTensor),
-) -> Result<(), Error> {
+    first: (&'static str, &burn::backend::DispatchTensor),
+    second: (&'static str, &burn::backend::DispatchTensor),
+) -> Result<(), burn_autograd_core::Error> {
+    use burn::backend::TensorMetadata;
+    use burn_autograd_core::{Error, ErrorKind, check};
+
     check::floats(operation, &[first, second])?;
     let (expected, got) = (first.1.shape(), second.1.shape());
     if expected == got {
