@@ -37,7 +37,8 @@ impl Found {
     /// The backend, if it runs here.
     pub(crate) fn usable(&self) -> Option<Backend> {
         match &self.availability {
-            Availability::Ran { device, dtypes, .. } => Some(Backend {
+            Availability::Ran { device, dtypes, adapter } => Some(Backend {
+                adapter: adapter.is_some(),
                 name: self.name.clone(),
                 device: (**device).clone(),
                 dtypes: dtypes.clone(),

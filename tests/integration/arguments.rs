@@ -145,3 +145,27 @@ fn half_precision_is_computed_where_the_backend_has_it() {
         }
     }
 }
+
+#[test]
+fn an_output_of_another_rank_than_asked_for() {
+    for device in cpu() {
+        let x: Tensor<1> = tensor([2], &[0.5, 2.0], &device, DType::F64);
+        let error = Identity.try_apply::<_, Tensor<2>>(x).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Contract);
+        let text =
+            "Identity: argument `outputs[0]`: expected rank 2, as it is asked for, got rank 1";
+        assert_eq!(error.to_string(), text);
+    }
+}
+
+#[test]
+fn devices_that_checkpoint_differently() {
+    for device in cpu() {
+        let plain: Tensor<1> = tensor([1], &[1.0], &device.clone().autodiff(), DType::F64);
+        let other: Tensor<1> =
+            tensor([1], &[1.0], &device.autodiff().gradient_checkpointing(), DType::F64);
+        let error = try_multiply_add(plain.clone(), other, plain).unwrap_err();
+        assert_eq!((error.kind(), error.argument()), (ErrorKind::Device, "x"), "{error}");
+        assert!(error.to_string().contains("the checkpointing strategy of `w`"), "{error}");
+    }
+}

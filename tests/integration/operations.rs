@@ -99,16 +99,77 @@ fn broadcast_gradients_of_large_tensors_are_sums_in_double_precision() {
         let x: Tensor<2> = tensor([ROWS, 3], &x, &device, DType::F32);
         let y = multiply_add(w.clone(), x, b.clone());
         let grads = (y * tensor([ROWS, 3], &g, &device, DType::F32)).sum().backward();
-        // Products are rounded to f32 before they are added: half a unit each, of sizes up to 4, of
-        // random sign; and the result once.
+        // Each product, at most 4, is rounded to f32 before it is added: at most one round-off, and
+        // uniform within, so that the sum is off by less than six standard deviations, √(n/3)·4u. The
+        // result is rounded once. A sum in f32 would be off by more: it has the size of 10³.
         let unit = f64::from(f32::EPSILON) / 2.0;
-        let bound = |sum: f64| unit * (4.0 * 10.0 * (3.0 * ROWS as f64).sqrt() + sum.abs());
+        let bound = unit * (6.0 * 4.0 * (ROWS as f64).sqrt() + dw.abs());
         let found = numbers(w.grad(&grads).unwrap())[0];
-        assert!((found - dw).abs() <= bound(dw), "{device:?}: {found} {dw}");
+        assert!((found - dw).abs() <= bound, "{device:?}: {found} {dw}");
         for (found, expected) in numbers(b.grad(&grads).unwrap()).into_iter().zip(db) {
             assert!((found - expected).abs() <= unit * expected.abs(), "{found} {expected}");
         }
     }
+}
+
+/// The parallel paths of multiply_add: equal shapes with and without a gradient for the addend (in
+/// the latter the cotangent's buffer is reused), and all three broadcast. Small integers, so that
+/// every product and sum is exact.
+#[test]
+fn multiply_add_is_exact_in_every_element_of_large_tensors() {
+    fn check<const D: usize>(shapes: [[usize; D]; 3], common: [usize; D], track: [bool; 3]) {
+        let mut random = SplitMix64::new(11);
+        let mut integers = |count: usize| -> Vec<f64> {
+            (0..count).map(|_| (random.next_u64() % 7) as f64 - 3.0).collect()
+        };
+        let data = shapes.map(|shape| integers(shape.iter().product()));
+        let len = common.iter().product();
+        let g = integers(len);
+        // The place of an element of the common shape in an argument.
+        let place = |linear: usize, shape: &[usize; D]| {
+            let (mut rest, mut place, mut stride) = (linear, 0, 1);
+            for dim in (0..D).rev() {
+                let index = rest % common[dim];
+                rest /= common[dim];
+                place += if shape[dim] == 1 { 0 } else { index * stride };
+                stride *= shape[dim];
+            }
+            place
+        };
+        let mut values = vec![0.0; len];
+        let mut gradients = shapes.map(|shape| vec![0.0; shape.iter().product()]);
+        for i in 0..len {
+            let [w, x, b] = [0, 1, 2].map(|k| place(i, &shapes[k]));
+            values[i] = data[0][w] * data[1][x] + data[2][b];
+            gradients[0][w] += g[i] * data[1][x];
+            gradients[1][x] += g[i] * data[0][w];
+            gradients[2][b] += g[i];
+        }
+        for device in cpu() {
+            let device = device.autodiff();
+            for dtype in [DType::F32, DType::F64] {
+                let leaves: [Tensor<D>; 3] = std::array::from_fn(|k| {
+                    let leaf = tensor(shapes[k], &data[k], &device, dtype);
+                    if track[k] { leaf.require_grad() } else { leaf }
+                });
+                let [w, x, b] = leaves.clone();
+                let y = multiply_add(w, x, b);
+                assert!(numbers(y.clone()) == values, "{device:?} {shapes:?}");
+                let grads = (y * tensor(common, &g, &device, dtype)).sum().backward();
+                for k in 0..3 {
+                    let found = leaves[k].grad(&grads).map(numbers);
+                    let expected = track[k].then(|| gradients[k].clone());
+                    assert!(found == expected, "input {k} on {device:?} {shapes:?}");
+                }
+            }
+        }
+    }
+    const N: usize = 3 * 65_536 + 17;
+    check([[N]; 3], [N], [true, true, true]);
+    check([[N]; 3], [N], [true, true, false]);
+    check([[N]; 3], [N], [false, true, true]);
+    check([[4001, 1], [4001, 53], [1, 53]], [4001, 53], [true, true, true]);
+    check([[1, 53], [4001, 1], [1, 1]], [4001, 53], [true, true, true]);
 }
 
 /// Kernels overwrite buffers that nobody else holds, and only these.

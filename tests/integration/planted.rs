@@ -23,6 +23,8 @@ enum Planted {
     BroadcastAveraged,
     /// multiply_add: the gradients of `w` and `x` are exchanged.
     Swapped,
+    /// exp: right for every single output, but of several cotangents only the largest arrives.
+    NotAdditive,
     /// legendre_p3: right, but its second derivative is not.
     Detached,
 }
@@ -73,7 +75,20 @@ function!(Relu, 1, |[x]| x.fill_where_not_positive(&x, 0.0), |planted, [x], g| {
     [if planted == Planted::Sign { -gradient } else { gradient }]
 });
 function!(Exp, 1, |[x]| x.exp(), |planted, [x], g| {
-    [if planted == Planted::CotangentIgnored { x.exp() } else { g * x.exp() }]
+    let g = match planted {
+        Planted::CotangentIgnored => g.ones_like(),
+        Planted::NotAdditive => Var::<B>::new(B::float_mask_fill(
+            g.tensor().clone(),
+            B::float_lower(
+                g.abs().into_tensor(),
+                B::float_expand(B::float_max(g.abs().into_tensor()), [1, 1].into()),
+                burn::tensor::BoolDType::Native,
+            ),
+            0.0.into(),
+        )),
+        _ => g,
+    };
+    [g * x.exp()]
 });
 function!(MultiplyAdd, 3, |[w, x, b]| w * x + b, |planted, [w, x, b], g| {
     let (mut dw, mut dx) = ((&g * &x).reduce_to(&w.shape()), (&g * &w).reduce_to(&x.shape()));
@@ -153,6 +168,11 @@ fn a_wrong_sign_is_rejected() {
 #[test]
 fn an_ignored_cotangent_is_rejected() {
     rejected(unary(|x| Exp(Planted::CotangentIgnored).apply([x])), "FAIL      jacobian");
+}
+
+#[test]
+fn a_backward_that_is_not_additive_is_rejected() {
+    rejected(unary(|x| Exp(Planted::NotAdditive).apply([x])), "FAIL      product");
 }
 
 #[test]

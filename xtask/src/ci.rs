@@ -54,6 +54,16 @@ pub(crate) fn run(arguments: &TestArguments) -> Result<ExitCode, String> {
         command.args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]);
         must("clippy", &mut command)
     })?;
+    step("features", || {
+        // The smallest build, and gradients without fusion; both on one CPU backend.
+        for features in ["flex", "flex,autodiff"] {
+            let mut command = cargo();
+            command.args(["check", "--package", "burn-autograd", "--no-default-features"]);
+            command.args(["--features", features]).env("RUSTFLAGS", "-D warnings");
+            must("a build with few features", &mut command)?;
+        }
+        Ok(())
+    })?;
     step("documentation", || {
         let mut command = cargo();
         command.args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings");

@@ -130,18 +130,21 @@ fn run_stages(
         command.current_dir(root()).env("RUST_BACKTRACE", "0");
         quiet_drivers(&mut command);
         arguments.pass_on(&mut command, backends, &file);
-        let code = u8::try_from(code(&mut command)?).unwrap_or(UNUSABLE);
-        if !arguments.list && file.exists() {
-            reports.push(read(&file)?);
-        } else if code != 0 || arguments.list {
-            // Usage: what went wrong was said, and the next stage would only say it again.
-            return Ok(ExitCode::from(code));
-        }
-        // A failure counts for more than something that could not be checked.
-        worst = match (worst, code) {
-            (FAILED, _) | (_, FAILED) => FAILED,
-            (a, b) => a.max(b),
+        let code = match code(&mut command) {
+            Ok(code @ 0..=2) => code as u8,
+            // It panicked, or a driver took it down. The other stages' reports are not lost for that.
+            Ok(_) | Err(_) => UNUSABLE,
         };
+        worst = worse(worst, code);
+        if file.exists() {
+            reports.push(read(&file)?);
+        } else {
+            // A list, or usage: what went wrong was said, and the next stage would say it again.
+            break;
+        }
+    }
+    if reports.is_empty() {
+        return Ok(ExitCode::from(worst));
     }
     let report = merge(reports);
     if let Some(path) = &arguments.json {
@@ -160,6 +163,11 @@ fn run_stages(
         return Err("nothing was checked".to_owned());
     }
     Ok(ExitCode::from(worst))
+}
+
+/// A failure counts for more than something that could not be checked.
+fn worse(a: u8, b: u8) -> u8 {
+    if a == FAILED || b == FAILED { FAILED } else { a.max(b) }
 }
 
 fn read(path: &Path) -> Result<Value, String> {
@@ -201,7 +209,15 @@ fn merge(reports: Vec<Value>) -> Value {
 mod tests {
     use serde_json::json;
 
-    use super::merge;
+    use super::{FAILED, UNUSABLE, merge, worse};
+
+    #[test]
+    fn a_failure_is_not_hidden_by_what_could_not_be_checked() {
+        assert_eq!(worse(0, 0), 0);
+        assert_eq!(worse(0, UNUSABLE), UNUSABLE);
+        assert_eq!(worse(FAILED, UNUSABLE), FAILED);
+        assert_eq!(worse(UNUSABLE, FAILED), FAILED);
+    }
 
     #[test]
     fn reports_are_put_together() {

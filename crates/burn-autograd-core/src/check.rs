@@ -4,7 +4,9 @@
 //! and the argument. The data type matters most: on an adapter without `f64` or `bf16` Burn's
 //! kernels compute garbage without a word.
 
-use burn::backend::{Backend, Dispatch, DispatchDevice, DispatchTensor, TensorMetadata};
+use burn::backend::{
+    Backend, Dispatch, DispatchAutodiffContext, DispatchDevice, DispatchTensor, TensorMetadata,
+};
 use burn::tensor::{DType, Shape};
 
 use crate::{Error, ErrorKind};
@@ -27,9 +29,10 @@ fn physical(device: DispatchDevice) -> DispatchDevice {
 ///
 /// [`ErrorKind::DType`] for an integer, boolean or quantized tensor, for a float type that the
 /// device lacks, and for arguments of different float types; [`ErrorKind::Device`] for arguments on
-/// different devices.
+/// different devices, or on autodiff devices that checkpoint gradients differently.
 pub fn floats(operation: &str, arguments: &[(&'static str, &DispatchTensor)]) -> Result<(), Error> {
     let mut first: Option<(&'static str, DType, DispatchDevice)> = None;
+    let mut tracking: Option<(&'static str, DispatchAutodiffContext)> = None;
     for (name, tensor) in arguments {
         let dtype = tensor.dtype();
         if !dtype.is_float() || matches!(dtype, DType::QFloat(_)) {
@@ -41,6 +44,21 @@ pub fn floats(operation: &str, arguments: &[(&'static str, &DispatchTensor)]) ->
                 "a float tensor",
                 got,
             ));
+        }
+        if tensor.autodiff != DispatchAutodiffContext::Disabled {
+            match tracking {
+                None => tracking = Some((name, tensor.autodiff)),
+                Some((other, expected)) if expected != tensor.autodiff => {
+                    return Err(Error::new(
+                        ErrorKind::Device,
+                        operation.to_owned(),
+                        *name,
+                        format!("the checkpointing strategy of `{other}`, {expected:?}"),
+                        format!("{:?}", tensor.autodiff),
+                    ));
+                }
+                Some(_) => {}
+            }
         }
         let device = physical(tensor.device());
         match &first {

@@ -1,11 +1,11 @@
 use std::borrow::Cow;
 use std::fmt::Debug;
 
-use burn::backend::Dispatch;
+use burn::backend::{Dispatch, TensorMetadata};
 use burn::tensor::Tensor;
 
 use crate::rule::short_type_name;
-use crate::{Context, Differentiable, Error, Floats, Rule, Saved, Tensors, Var, check};
+use crate::{Context, Differentiable, Error, ErrorKind, Floats, Rule, Saved, Tensors, Var, check};
 
 /// A differentiable function, written once for every backend: `N` tensors in, `M` tensors out.
 ///
@@ -80,7 +80,7 @@ pub trait Function<const N: usize, const M: usize = 1>:
     /// # Panics
     ///
     /// If the inputs live on different devices or have a data type that the device cannot compute
-    /// with; [`try_apply`](Self::try_apply) returns an error instead.
+    /// with, or the output has another rank; [`try_apply`](Self::try_apply) returns an error instead.
     fn apply<const D: usize>(&self, inputs: [Tensor<D>; N]) -> Tensor<D>
     where
         Self: Function<N, 1>,
@@ -104,7 +104,8 @@ pub trait Function<const N: usize, const M: usize = 1>:
     ///
     /// # Errors
     ///
-    /// Those of [`check::floats`].
+    /// Those of [`check::floats`]; and [`ErrorKind::Contract`] if an output has another rank than the
+    /// one that is asked for.
     fn try_apply<I: Tensors, O: Tensors>(&self, inputs: I) -> Result<O, Error> {
         const {
             assert!(
@@ -119,6 +120,18 @@ pub trait Function<const N: usize, const M: usize = 1>:
             self.clone(),
             Floats(inputs),
         );
+        for (index, (output, rank)) in outputs.0.iter().zip(O::ranks()).enumerate() {
+            let got = output.shape().num_dims();
+            if got != rank {
+                return Err(Error::new(
+                    ErrorKind::Contract,
+                    self.name(),
+                    format!("outputs[{index}]"),
+                    format!("rank {rank}, as it is asked for"),
+                    format!("rank {got}"),
+                ));
+            }
+        }
         Ok(O::from_dispatch(outputs.0))
     }
 }

@@ -9,6 +9,9 @@ pub trait Tensors: Sized {
     /// How many tensors.
     const COUNT: usize;
 
+    /// The rank of each.
+    fn ranks() -> Vec<usize>;
+
     /// Gives up the ranks.
     fn into_dispatch(self) -> Vec<DispatchTensor>;
 
@@ -18,6 +21,10 @@ pub trait Tensors: Sized {
 
 impl<const D: usize> Tensors for Tensor<D> {
     const COUNT: usize = 1;
+
+    fn ranks() -> Vec<usize> {
+        vec![D]
+    }
 
     fn into_dispatch(self) -> Vec<DispatchTensor> {
         vec![Self::into_dispatch(self)]
@@ -31,6 +38,10 @@ impl<const D: usize> Tensors for Tensor<D> {
 
 impl<const D: usize, const N: usize> Tensors for [Tensor<D>; N] {
     const COUNT: usize = N;
+
+    fn ranks() -> Vec<usize> {
+        vec![D; N]
+    }
 
     fn into_dispatch(self) -> Vec<DispatchTensor> {
         self.into_iter().map(Tensor::into_dispatch).collect()
@@ -50,6 +61,10 @@ macro_rules! tuples {
     ($count:literal: $($name:ident $rank:ident),+) => {
         impl<$(const $rank: usize),+> Tensors for ($(Tensor<$rank>,)+) {
             const COUNT: usize = $count;
+
+            fn ranks() -> Vec<usize> {
+                vec![$($rank),+]
+            }
 
             fn into_dispatch(self) -> Vec<DispatchTensor> {
                 let ($($name,)+) = self;

@@ -31,7 +31,13 @@ pub fn vector_jacobian_product<B: Backend, const N: usize, const M: usize>(
         .zip(cotangents)
         .filter(|(output, _)| output.is_tracked())
         .map(|(output, cotangent)| {
-            assert_eq!(output.shape(), cotangent.shape(), "a cotangent has its output's shape");
+            assert!(
+                output.shape() == cotangent.shape(),
+                "vector_jacobian_product: argument `cotangents`: expected the output's shape {:?}, \
+                 got {:?}",
+                output.shape().to_vec(),
+                cotangent.shape().to_vec()
+            );
             let cotangent = <Level<B> as AutodiffBackend>::from_inner(cotangent);
             Level::<B>::float_sum(Level::<B>::float_mul(output, cotangent))
         })

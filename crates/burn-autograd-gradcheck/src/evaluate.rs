@@ -260,7 +260,8 @@ impl InnerOrSelf for Device {
 ///
 /// # Panics
 ///
-/// If there are no inputs, or they live on different devices or have different data types.
+/// If there are no inputs, they live on different devices or have different data types, or these are
+/// neither `f32` nor `f64`.
 pub(crate) fn take(inputs: impl Tensors) -> (Vec<Array>, Device, DType) {
     let inputs = inputs.into_dispatch();
     let named: Vec<_> = inputs.iter().map(|input| ("inputs", input)).collect();
@@ -269,6 +270,10 @@ pub(crate) fn take(inputs: impl Tensors) -> (Vec<Array>, Device, DType) {
     let first = inputs.first().expect("gradcheck: a function has at least one input");
     let device = Device::new(first.device()).inner_or_self();
     let dtype = first.dtype();
+    assert!(
+        matches!(dtype, DType::F32 | DType::F64),
+        "gradcheck: argument `inputs`: expected F64 or F32, got {dtype:?}"
+    );
     (inputs.into_iter().map(read).collect(), device, dtype)
 }
 

@@ -6,7 +6,7 @@
 //! carried through the same linear combinations. The entry with the smallest bound is the answer.
 //!
 //! Two precautions make the bound hold (without them two noisy neighbours agree by accident, and the
-//! bound collapses): an entry needs all three neighbours, and rows after the bound has risen twice
+//! bound collapses): an entry needs all its neighbours, and rows after the bound has risen twice
 //! are not considered.
 //!
 //! The noise, a bound on |computed f − exact f|, is measured and not assumed. It is the largest of
@@ -45,6 +45,9 @@ pub struct Estimate {
     pub bound: f64,
     /// What was seen about the function on the way.
     pub nature: Nature,
+    /// How large the derivative of an output that did not change may be and still be lost in the
+    /// output's own rounding.
+    pub hidden: f64,
 }
 
 /// What the samples say about a function near a point.
@@ -52,8 +55,8 @@ pub struct Estimate {
 pub enum Nature {
     /// Nothing against a derivative.
     Smooth,
-    /// The output is the same at every step, to the last bit: it does not depend on the input, and
-    /// the derivative is exactly zero.
+    /// The output is the same at every step, to the last bit: it does not depend on the input, or so
+    /// little that its rounding hides it ([`Estimate::hidden`]).
     Constant,
     /// The slopes on both sides differ however small the step: a kink or a jump.
     NonSmooth,
@@ -138,10 +141,16 @@ fn derivative(
     let first = rows.iter().position(|row| finite(row.1) && finite(row.2)).unwrap_or(rows.len());
     let rows = &rows[first..];
     if !finite(centre) || rows.len() < 4 || rows.iter().any(|row| !finite(row.1 + row.2)) {
-        return Estimate { value: f64::NAN, bound: f64::INFINITY, nature: Nature::NotFinite };
+        return Estimate {
+            value: f64::NAN,
+            bound: f64::INFINITY,
+            nature: Nature::NotFinite,
+            hidden: f64::INFINITY,
+        };
     }
     if rows.iter().all(|row| row.1 == centre && row.2 == centre) {
-        return Estimate { value: 0.0, bound: 0.0, nature: Nature::Constant };
+        let hidden = 4.0 * precision.unit * centre.abs() / rows[0].0;
+        return Estimate { value: 0.0, bound: 0.0, nature: Nature::Constant, hidden };
     }
 
     let largest = rows.iter().map(|row| row.1.abs().max(row.2.abs())).fold(centre.abs(), f64::max);
@@ -178,7 +187,7 @@ fn derivative(
     }
     let nature =
         if is_non_smooth(centre, rows, noise) { Nature::NonSmooth } else { Nature::Smooth };
-    Estimate { value: best.value, bound: best.bound, nature }
+    Estimate { value: best.value, bound: best.bound, nature, hidden: 0.0 }
 }
 
 struct Best {

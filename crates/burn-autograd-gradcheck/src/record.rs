@@ -101,9 +101,11 @@ impl fmt::Display for Record {
             if let Some(index) = &worst.output_index {
                 write!(f, " at {index:?}")?;
             }
+            let relation = if worst.error <= worst.bound { "within" } else { "above" };
             write!(
                 f,
-                ", input {} at {:?}: analytic {:.9e}, expected {:.9e}, error {:.3e} > bound {:.3e}",
+                ", input {} at {:?}: analytic {:.9e}, expected {:.9e}, error {:.3e} {relation} the \
+                 bound {:.3e}",
                 worst.input, worst.index, worst.analytic, worst.numeric, worst.error, worst.bound
             )?;
             if worst.numeric != 0.0 && worst.analytic.is_finite() {

@@ -32,17 +32,25 @@ pub(crate) fn checks(
             return vec![draft.finish()];
         }
     };
-    let ground = Ground { place, inputs, cotangents, base, bounds, unit };
-    vec![
-        ground.forward(jacobian, exact_forward),
+    let ground = Ground { place, inputs, jacobian, cotangents, base, bounds, unit };
+    let mut records = vec![
+        ground.forward(exact_forward),
         ground.repeat(),
         ground.cotangent(),
         ground.subsets("subsets", false),
         ground.subsets("checkpointing", true),
         ground.layout(),
-        ground.broadcast(),
         ground.accumulation(&mut random),
-    ]
+    ];
+    records.extend(ground.broadcast());
+    if place.dtype == burn::tensor::DType::F64 {
+        records.push(ground.product());
+    }
+    records
+}
+
+fn is_zero(array: &Array) -> bool {
+    array.data.iter().all(|&value| value == 0.0)
 }
 
 /// Compares a vector-Jacobian product with the gradient that the backward pass gives, at a random
@@ -124,6 +132,7 @@ fn unit(dtype: burn::tensor::DType) -> f64 {
 struct Ground<'a> {
     place: &'a Place<'a>,
     inputs: &'a [Array],
+    jacobian: &'a Jacobian,
     cotangents: Vec<Array>,
     base: Pass,
     /// What each input element's gradient may differ by.
@@ -132,7 +141,8 @@ struct Ground<'a> {
 }
 
 impl Ground<'_> {
-    /// Compares gradients with the expected ones, `None` with `None`.
+    /// Compares gradients with the expected ones. No gradient and one of zeros say the same of an
+    /// input that is tracked.
     fn compare(
         &self,
         draft: &mut Draft,
@@ -148,12 +158,13 @@ impl Ground<'_> {
             offset += len;
             match (expected, found) {
                 (None, None) => {}
-                (None, Some(_)) => {
+                (None, Some(found)) if !is_zero(found) => {
                     draft.lower(Verdict::Fail, format!("{what}: input {input} has a gradient"));
                 }
-                (Some(_), None) => {
+                (Some(expected), None) if !is_zero(expected) => {
                     draft.lower(Verdict::Fail, format!("{what}: input {input} has no gradient"));
                 }
+                (None, Some(_)) | (Some(_), None) => {}
                 (Some(expected), Some(found)) => {
                     for (position, (&expected, &value)) in
                         expected.data.iter().zip(&found.data).enumerate()
@@ -206,40 +217,95 @@ impl Ground<'_> {
         }
     }
 
-    /// Tracking changes nothing in the outputs. To the last bit, if that is demanded; else within
-    /// what a few roundings of the inputs and of the output do.
-    fn forward(&self, jacobian: &Jacobian, exact: bool) -> Record {
+    /// Compares outputs: to the last bit if that is demanded, else within what a few roundings of the
+    /// inputs and of the output do.
+    fn same_outputs(
+        &self,
+        draft: &mut Draft,
+        what: &str,
+        expected: &[Array],
+        found: &[Array],
+        exact: bool,
+    ) {
+        let inputs = flatten(self.inputs);
+        let outputs = Flat::new(expected);
+        let (expected, found) = (flatten(expected), flatten(found));
+        if expected.len() != found.len() {
+            draft.lower(Verdict::Fail, format!("{what}: the outputs have other sizes"));
+            return;
+        }
+        for (row, (&expected, &found)) in expected.iter().zip(&found).enumerate() {
+            let condition: f64 = self
+                .jacobian
+                .numeric
+                .iter()
+                .zip(&inputs)
+                .map(|(column, input)| (column[row].value * input).abs())
+                .sum();
+            let bound = if exact { 0.0 } else { 8.0 * self.unit * (expected.abs() + condition) };
+            let same = (expected - found).abs() <= bound
+                || expected == found
+                || (expected.is_nan() && found.is_nan());
+            if !same {
+                let (output, index) = outputs.place(row);
+                draft.lower(
+                    Verdict::Fail,
+                    format!(
+                        "{what}: output {output} at {index:?} is {found:e}, expected {expected:e}, \
+                         which may differ by {bound:.1e}"
+                    ),
+                );
+            }
+        }
+    }
+
+    /// Tracking changes nothing in the outputs.
+    fn forward(&self, exact: bool) -> Record {
         let mut draft = Draft::new("forward");
         match self.place.forward(self.inputs) {
             Ok(plain) => {
-                let tracked = flatten(&self.base.outputs);
-                let inputs = flatten(self.inputs);
-                let outputs = Flat::new(&plain);
-                for (row, (&plain, &tracked)) in flatten(&plain).iter().zip(&tracked).enumerate() {
-                    let condition: f64 = jacobian
-                        .numeric
-                        .iter()
-                        .zip(&inputs)
-                        .map(|(column, input)| (column[row].value * input).abs())
-                        .sum();
-                    let bound =
-                        if exact { 0.0 } else { 8.0 * self.unit * (plain.abs() + condition) };
-                    let same = (plain - tracked).abs() <= bound
-                        || plain == tracked
-                        || (plain.is_nan() && tracked.is_nan());
-                    if !same {
-                        let (output, index) = outputs.place(row);
-                        draft.lower(
-                            Verdict::Fail,
-                            format!(
-                                "output {output} at {index:?} is {tracked:e} with tracked inputs, \
-                                 {plain:e} without, which may differ by {bound:.1e}"
-                            ),
-                        );
-                    }
-                }
+                let what = "with tracked inputs";
+                self.same_outputs(&mut draft, what, &plain, &self.base.outputs, exact);
             }
             Err(Panicked(text)) => draft.lower(Verdict::Invalid, format!("it panicked: {text}")),
+        }
+        draft.finish()
+    }
+
+    /// At a cotangent without zeros, the gradient is that combination of the proven Jacobian's rows:
+    /// right rows alone would let pass a backward that is not additive.
+    fn product(&self) -> Record {
+        let mut draft = Draft::new("product");
+        let weights = flatten(&self.cotangents);
+        let mut column = 0;
+        for (input, (array, gradient)) in self.inputs.iter().zip(&self.base.gradients).enumerate() {
+            for position in 0..array.len() {
+                let entries = self.jacobian.numeric[column].iter().zip(&weights);
+                let expected = entries.clone().fold(0.0, |sum, (e, w)| sum + e.value * w);
+                let slack = entries.fold(0.0, |sum, (e, w)| sum + (e.bound * w).abs());
+                let value = gradient.as_ref().map_or(0.0, |gradient| gradient.data[position]);
+                let index = array.index(position);
+                let fits = draft.entry(Worst {
+                    output: 0,
+                    output_index: None,
+                    input,
+                    index: index.clone(),
+                    analytic: value,
+                    numeric: expected,
+                    error: (value - expected).abs(),
+                    bound: slack + self.bounds[column],
+                });
+                if !fits {
+                    draft.lower(
+                        Verdict::Fail,
+                        format!(
+                            "at a random cotangent the gradient of input {input} at {index:?} is \
+                             {value:.9e}, the Jacobian gives {expected:.9e}"
+                        ),
+                    );
+                }
+                column += 1;
+            }
         }
         draft.finish()
     }
@@ -294,6 +360,15 @@ impl Ground<'_> {
             if mask == 0 && pass.output_tracked.contains(&true) {
                 draft.lower(Verdict::Fail, "no input is tracked, but an output is");
             }
+            for (input, gradient) in pass.gradients.iter().enumerate() {
+                if gradient.is_some() && !tracked[input] {
+                    draft.lower(
+                        Verdict::Fail,
+                        format!("{what}: input {input} is not tracked, but has a gradient"),
+                    );
+                }
+            }
+            self.same_outputs(&mut draft, &what, &self.base.outputs, &pass.outputs, false);
             let expected: Vec<_> = self
                 .base
                 .gradients
@@ -318,6 +393,7 @@ impl Ground<'_> {
         ] {
             let mode = Mode { layout, transposed_cotangent, ..Mode::plain(&all) };
             if let Some(pass) = self.run(&mut draft, what, &self.cotangents, mode) {
+                self.same_outputs(&mut draft, what, &self.base.outputs, &pass.outputs, false);
                 self.compare(&mut draft, what, &self.base.gradients, &pass.gradients, false);
             }
         }
@@ -325,11 +401,12 @@ impl Ground<'_> {
     }
 
     /// Inputs that are one slice, repeated without a copy: the slice's gradient is the sum of those
-    /// of its copies.
-    fn broadcast(&self) -> Record {
+    /// of its copies. Nothing where no input can be that, or where the function does not exist at
+    /// such inputs (an inverse, for one).
+    fn broadcast(&self) -> Option<Record> {
         let mut draft = Draft::new("broadcast");
         if !self.inputs.iter().any(can_expand) {
-            return draft.finish();
+            return None;
         }
         let repeated: Vec<Array> = self
             .inputs
@@ -346,18 +423,25 @@ impl Ground<'_> {
         let run = |layout| {
             self.place.gradient(&repeated, &self.cotangents, Mode { layout, ..Mode::plain(&all) })
         };
-        let (copied, expanded) = match (run(Layout::Contiguous), run(Layout::Expanded)) {
-            (Ok(copied), Ok(expanded)) => (copied, expanded),
-            (Err(Panicked(text)), _) | (_, Err(Panicked(text))) => {
+        let copied = run(Layout::Contiguous).ok()?;
+        let gradients = copied.gradients.iter().flatten();
+        if !copied.outputs.iter().chain(gradients).flat_map(|a| &a.data).all(|v| v.is_finite()) {
+            return None;
+        }
+        let expanded = match run(Layout::Expanded) {
+            Ok(expanded) => expanded,
+            Err(Panicked(text)) => {
                 draft.lower(Verdict::Fail, format!("it panicked: {text}"));
-                return draft.finish();
+                return Some(draft.finish());
             }
         };
+        let what = "as an expanded view";
+        self.same_outputs(&mut draft, what, &copied.outputs, &expanded.outputs, false);
         for (input, (copied, expanded)) in
             copied.gradients.iter().zip(&expanded.gradients).enumerate()
         {
             let (Some(copied), Some(expanded)) = (copied, expanded) else {
-                if copied.is_some() != expanded.is_some() {
+                if ![copied, expanded].into_iter().flatten().all(is_zero) {
                     draft.lower(
                         Verdict::Fail,
                         format!("input {input} has a gradient as a copy or as a view, not as both"),
@@ -393,7 +477,7 @@ impl Ground<'_> {
                 }
             }
         }
-        draft.finish()
+        Some(draft.finish())
     }
 
     /// An input that is used elsewhere too: its gradients add up.
@@ -432,6 +516,7 @@ impl Ground<'_> {
                 let ground = Ground {
                     place: self.place,
                     inputs: self.inputs,
+                    jacobian: self.jacobian,
                     cotangents: Vec::new(),
                     base: self.base.clone(),
                     bounds: wider,

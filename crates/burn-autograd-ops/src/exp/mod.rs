@@ -40,13 +40,13 @@ pub struct Exp;
 )]
 pub trait ExpOps: Backend {
     /// eˣ.
-    #[fusion(dtype = x, shape = x)]
+    #[fusion(id = "burn_autograd::exp", dtype = x, shape = x)]
     fn exp(x: FloatTensor<Self>) -> FloatTensor<Self> {
         spec::forward::<Self>(x)
     }
 
     /// grad·y, where y = eˣ is the output, for tensors of one shape.
-    #[fusion(dtype = grad, shape = grad)]
+    #[fusion(id = "burn_autograd::exp_backward", dtype = grad, shape = grad)]
     fn exp_backward(y: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
         spec::backward::<Self>(y, grad)
     }

@@ -1,7 +1,7 @@
 //! The third Legendre polynomial, P₃(x) = ½(5x³ − 3x), with derivative P₃′(x) = 3⁄2·(5x² − 1).
 //!
-//! - **Domain**: all real numbers; smooth everywhere. Computed as x·(5⁄2·x² − 3⁄2), so that it
-//!   overflows to ±∞ only where x³ does; NaN gives NaN.
+//! - **Domain**: all real numbers; smooth everywhere. Computed as x·(5⁄2·x² − 3⁄2); overflows
+//!   to ±∞ where the polynomial does; NaN gives NaN.
 //! - **Shapes**: any rank, any shape, also empty; the output has the input's.
 //! - **Data types**: the float types that the device computes with. Kernels: `f32` and `f64` on
 //!   Flex and NdArray, every float type of the adapter on wgpu, cuda, rocm, metal.
@@ -40,13 +40,13 @@ pub struct LegendreP3;
 )]
 pub trait LegendreP3Ops: Backend {
     /// P₃(x).
-    #[fusion(dtype = x, shape = x)]
+    #[fusion(id = "burn_autograd::legendre_p3", dtype = x, shape = x)]
     fn legendre_p3(x: FloatTensor<Self>) -> FloatTensor<Self> {
         spec::forward::<Self>(x)
     }
 
     /// grad·P₃′(x), for tensors of one shape.
-    #[fusion(dtype = grad, shape = grad)]
+    #[fusion(id = "burn_autograd::legendre_p3_backward", dtype = grad, shape = grad)]
     fn legendre_p3_backward(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
         spec::backward::<Self>(x, grad)
     }

@@ -26,11 +26,13 @@ impl Map<3> for Forward {
     }
 }
 
+/// The most parts that a pass is cut into.
+const MOST: usize = 16;
+
 /// The parts that a pass over `len` elements is cut into. Their number depends on the length
 /// alone, so that sums are the same on every number of threads.
-fn parts(len: usize) -> Vec<Range<usize>> {
-    const MOST: usize = 16;
-    let count = (len / GRAIN).clamp(1, MOST);
+fn parts(len: usize, most: usize) -> Vec<Range<usize>> {
+    let count = (len / GRAIN).clamp(1, most);
     let size = len.div_ceil(count).max(1);
     (0..count).map(|part| (part * size).min(len)..((part + 1) * size).min(len)).collect()
 }
@@ -95,7 +97,7 @@ macro_rules! with_runs {
 /// w·x + b, for shapes that broadcast.
 pub(super) fn forward<T: Real>(plan: &Broadcast<3>, w: &[T], x: &[T], b: &[T]) -> Vec<T> {
     let mut output = Vec::with_capacity(plan.len);
-    let parts = parts(plan.len);
+    let parts = parts(plan.len, MOST);
     let arch = Arch::new();
     let run = |(range, out): (Range<usize>, &mut [MaybeUninit<T>])| {
         let first = range.start;
@@ -136,7 +138,7 @@ pub(super) fn products_into<T: Real>(grad: &mut [T], w: &[T], x: &[T]) -> Vec<T>
     let len = grad.len();
     assert!(w.len() == len && x.len() == len, "the operands have one length");
     let mut dw = Vec::with_capacity(len);
-    let parts = parts(len);
+    let parts = parts(len, MOST);
     let arch = Arch::new();
     let places = cut(&mut dw.spare_capacity_mut()[..len], &parts);
     let grads = cut(grad, &parts);
@@ -179,7 +181,9 @@ pub(super) fn backward<T: Real>(
     let elements: [bool; 3] = std::array::from_fn(|k| needs[k] && !plan.broadcast[k]);
     let mut buffers: [Vec<T>; 3] =
         elements.map(|whole| Vec::with_capacity(if whole { plan.len } else { 0 }));
-    let parts = parts(plan.len);
+    // Each part has sums of its own; together they stay smaller than the operands.
+    let sums = (0..3).filter(|&k| needs[k] && !elements[k]).map(|k| plan.lens[k]).sum::<usize>();
+    let parts = parts(plan.len, (plan.len / (4 * sums).max(1)).clamp(1, MOST));
     let mut places: [Vec<&mut [MaybeUninit<T>]>; 3] = {
         let mut index = 0;
         buffers.each_mut().map(|buffer| {

@@ -5,7 +5,8 @@
 //!
 //! - **Domain**: all real numbers; smooth everywhere.
 //! - **Shapes**: equal ranks; in every dimension the sizes agree or are 1. The output has the common
-//!   shape, each gradient its argument's. Empty tensors are fine: a sum over nothing is 0.
+//!   shape, each gradient its argument's. A gradient that sums over nothing is 0. (On wgpu with
+//!   fusion, Burn 0.22.1 itself loses results that are queued with operations on empty tensors.)
 //! - **Data types**: the float types that the device computes with. Kernels: `f32` and `f64` on
 //!   Flex and NdArray, every float type of the adapter on wgpu, cuda, rocm, metal.
 //! - **Sums** of a broadcast gradient run in `f64` on Flex and NdArray, so that they lose nothing
@@ -76,7 +77,7 @@ impl Needs {
 )]
 pub trait MultiplyAddOps: Backend {
     /// w·x + b, for shapes that broadcast.
-    #[fusion(dtype = w, shape = common_shape(w, x, b))]
+    #[fusion(id = "burn_autograd::multiply_add", dtype = w, shape = common_shape(w, x, b))]
     fn multiply_add(
         w: FloatTensor<Self>,
         x: FloatTensor<Self>,
@@ -86,7 +87,10 @@ pub trait MultiplyAddOps: Backend {
     }
 
     /// (grad·x, grad·w) in the shape of `grad`, from one pass over the operands.
-    #[fusion(meta = |_w, _x, grad| (grad.clone(), grad.clone()))]
+    #[fusion(
+        id = "burn_autograd::multiply_add_products",
+        meta = |_w, _x, grad| (grad.clone(), grad.clone())
+    )]
     fn multiply_add_products(
         w: FloatTensor<Self>,
         x: FloatTensor<Self>,

@@ -45,7 +45,10 @@ pub(crate) fn map_into<T: Real, M: Map<K>, const K: usize, const REUSE: usize>(
             assert_eq!(input.len(), len, "operands have one length");
             Operand::new(input)
         }
-        _ => Operand::dangling(len),
+        _ => {
+            assert_eq!(k, REUSE, "only the operand that is overwritten may be missing");
+            Operand::dangling(len)
+        }
     });
     // SAFETY: `MaybeUninit<T>` has the layout of `T`, and `run` only ever writes whole elements.
     let output = unsafe { &mut *(std::ptr::from_mut(output) as *mut [MaybeUninit<T>]) };
