@@ -58,3 +58,53 @@ pub(crate) fn slice<T: Real>(tensor: &FlexTensor) -> &[T] {
 pub(crate) fn from_vec<T: Real>(data: Vec<T>, shape: burn::tensor::Shape) -> FlexTensor {
     FlexTensor::new(burn::tensor::Bytes::from_elems(data), Layout::contiguous(shape), T::dtype())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{FlexTensor, Layout, from_vec, map};
+    use crate::support::Real;
+    use crate::support::cpu::Map;
+
+    #[derive(Clone, Copy)]
+    struct Difference;
+
+    impl Map<2> for Difference {
+        #[inline(always)]
+        fn apply<T: Real>(self, [a, b]: [T; 2]) -> T {
+            a - b
+        }
+    }
+
+    fn run(a: &FlexTensor, b: FlexTensor) -> (*const u8, Vec<f32>) {
+        let output = map(Difference, [a.clone(), b]).expect("f32 has a kernel");
+        (output.bytes().as_ptr(), output.as_slice::<f32>().expect("contiguous").to_vec())
+    }
+
+    #[test]
+    fn a_buffer_that_nobody_else_holds_is_reused_and_a_shared_one_is_not() {
+        let a = from_vec(vec![5.0f32, 7.0, 9.0], [3].into());
+        let b = from_vec(vec![1.0f32, 2.0, 3.0], [3].into());
+        let shared = b.clone();
+        let place = b.bytes().as_ptr();
+        let (fresh, values) = run(&a, b);
+        assert_eq!(values, [4.0, 5.0, 6.0]);
+        assert_ne!(fresh, place);
+        let (reused, values) = run(&a, shared);
+        assert_eq!(values, [4.0, 5.0, 6.0]);
+        assert_eq!(reused, place);
+    }
+
+    #[test]
+    fn views_are_read_where_they_are() {
+        // [[0, 1, 2], [3, 4, 5]] transposed, and a window of it.
+        let matrix = from_vec((0..6).map(|i| i as f32).collect(), [2, 3].into());
+        let transposed =
+            matrix.clone().with_layout(Layout::contiguous([2, 3].into()).transpose(0, 1));
+        let ones = from_vec(vec![1.0f32; 6], [3, 2].into());
+        assert_eq!(run(&transposed, ones).1, [-1.0, 2.0, 0.0, 3.0, 1.0, 4.0]);
+        let window = matrix.with_layout(Layout::new([2].into(), vec![1], 3));
+        let ones = from_vec(vec![1.0f32; 2], [2].into());
+        assert_eq!(run(&window, ones.clone()).1, [2.0, 3.0]);
+        assert_eq!(run(&ones, window).1, [-2.0, -3.0]);
+    }
+}

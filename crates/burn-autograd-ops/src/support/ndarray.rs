@@ -106,3 +106,50 @@ pub(crate) fn from_vec<T: Stored>(data: Vec<T>, shape: &[usize]) -> SharedArray<
     let array = ArrayD::from_shape_vec(IxDyn(shape), data).expect("one element for each place");
     array.into_shared()
 }
+
+#[cfg(test)]
+mod tests {
+    use burn_ndarray::{NdArrayTensor, SharedArray};
+
+    use super::{from_vec, map};
+    use crate::support::Real;
+    use crate::support::cpu::Map;
+
+    #[derive(Clone, Copy)]
+    struct Difference;
+
+    impl Map<2> for Difference {
+        #[inline(always)]
+        fn apply<T: Real>(self, [a, b]: [T; 2]) -> T {
+            a - b
+        }
+    }
+
+    fn run(a: SharedArray<f32>, b: SharedArray<f32>) -> SharedArray<f32> {
+        match map(Difference, [a.into(), b.into()]).expect("f32 has a kernel") {
+            NdArrayTensor::F32(storage) => storage.into_shared(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_buffer_that_nobody_else_holds_is_reused_and_a_shared_one_is_not() {
+        let a = from_vec(vec![5.0f32, 7.0, 9.0], &[3]);
+        let b = from_vec(vec![1.0f32, 2.0, 3.0], &[3]);
+        let place = b.as_ptr();
+        let fresh = run(a.clone(), b.clone());
+        assert_eq!(fresh.as_slice(), Some(&[4.0, 5.0, 6.0][..]));
+        assert_ne!(fresh.as_ptr(), place);
+        let reused = run(a.clone(), b);
+        assert_eq!(reused.as_slice(), Some(&[4.0, 5.0, 6.0][..]));
+        assert_eq!(reused.as_ptr(), place);
+    }
+
+    #[test]
+    fn views_are_read_where_they_are() {
+        let matrix = from_vec((0..6).map(|i| i as f32).collect(), &[2, 3]);
+        let ones = from_vec(vec![1.0f32; 6], &[3, 2]);
+        let difference = run(matrix.reversed_axes(), ones);
+        assert_eq!(difference.as_slice(), Some(&[-1.0, 2.0, 0.0, 3.0, 1.0, 4.0][..]));
+    }
+}
