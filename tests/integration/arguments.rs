@@ -102,6 +102,38 @@ fn a_data_type_that_the_adapter_lacks() {
     }
 }
 
+/// An adapter may have `f64` and still no exponential of it.
+#[test]
+fn f64_transcendental_functions_are_refused_on_wgpu() {
+    let Some(device) = wgpu() else { return };
+    let x: Tensor<1> = tensor([2], &[0.5, 2.0], &device, DType::F64);
+    let error = try_exp(x.clone()).unwrap_err();
+    assert_eq!((error.kind(), error.got()), (ErrorKind::DType, "F64"), "{error}");
+    if device.supports_dtype(DType::F64) {
+        let panicked = message(|| {
+            let _: Tensor<1> = Exponential.apply([x]);
+        });
+        assert!(panicked.starts_with("exp: argument `self`: expected F32 or F16"), "{panicked}");
+    }
+    // It is there in single precision, and on the CPU in both.
+    assert!(try_exp(tensor::<1>([1], &[0.5], &device, DType::F32)).is_ok());
+    for device in cpu() {
+        assert!(try_exp(tensor::<1>([1], &[0.5], &device, DType::F64)).is_ok());
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Exponential;
+
+impl Function<1> for Exponential {
+    fn forward<B: Differentiable>(&self, _: &mut Context<B>, [x]: [Var<B>; 1]) -> [Var<B>; 1] {
+        [x.exp()]
+    }
+    fn backward<B: Differentiable>(&self, _: Saved<B>, [g]: [Var<B>; 1]) -> [Option<Var<B>>; 1] {
+        [Some(g)]
+    }
+}
+
 #[derive(Debug, Clone)]
 struct Identity;
 

@@ -4,6 +4,7 @@
 //! and the argument. The data type matters most: on an adapter without `f64` or `bf16` Burn's
 //! kernels compute garbage without a word.
 
+use burn::backend::tensor::Device;
 use burn::backend::{
     Backend, Dispatch, DispatchAutodiffContext, DispatchDevice, DispatchTensor, TensorMetadata,
 };
@@ -111,6 +112,41 @@ fn supported(
         argument,
         format!("a float type that {device:?} computes with ({})", able.join(", ")),
         format!("{dtype:?}"),
+    ))
+}
+
+/// Checks that a device has transcendental functions (`exp`, `log`, `sin`, …) of a tensor's data type.
+///
+/// The languages behind wgpu have them for 16 and 32 bits only. An adapter may have `f64` all the
+/// same; its additions and products are then right, and its `exp` is silent garbage.
+///
+/// # Errors
+///
+/// [`ErrorKind::DType`] for `f64` on a wgpu device.
+pub fn transcendental(
+    operation: &str,
+    argument: &'static str,
+    tensor: &DispatchTensor,
+) -> Result<(), Error> {
+    transcendental_on::<Dispatch>(operation, argument, tensor.dtype(), &tensor.device())
+}
+
+pub(crate) fn transcendental_on<B: Backend>(
+    operation: &str,
+    argument: &'static str,
+    dtype: DType,
+    device: &Device<B>,
+) -> Result<(), Error> {
+    // The name spells out the runtime under all decorators, as `fusion<cubecl<wgpu<wgsl>>>`.
+    if dtype != DType::F64 || !B::name(device).contains("wgpu") {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::DType,
+        operation.to_owned(),
+        argument,
+        format!("F32 or F16, of which {device:?} has transcendental functions"),
+        "F64",
     ))
 }
 

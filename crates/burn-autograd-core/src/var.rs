@@ -74,6 +74,17 @@ impl<B: Backend> Var<B> {
         Self::new(operation(self.tensor.clone()))
     }
 
+    /// An operation that some devices have in fewer data types than the arithmetic ones.
+    fn transcendental(
+        &self,
+        name: &str,
+        operation: impl FnOnce(FloatTensor<B>) -> FloatTensor<B>,
+    ) -> Self {
+        crate::check::transcendental_on::<B>(name, "self", self.dtype(), &self.device())
+            .unwrap_or_else(|error| panic!("{error}"));
+        self.with(operation)
+    }
+
     /// A tensor of ones with the same shape, data type and device.
     pub fn ones_like(&self) -> Self {
         Self::new(B::float_ones(self.shape(), &self.device(), self.dtype().into()))
@@ -110,14 +121,14 @@ impl<B: Backend> Var<B> {
         }
     }
 
-    /// eˣ.
+    /// eˣ. Panics in `f64` on wgpu, whose adapters compute it wrongly.
     pub fn exp(&self) -> Self {
-        self.with(B::float_exp)
+        self.transcendental("exp", B::float_exp)
     }
 
-    /// ln x.
+    /// ln x. Panics in `f64` on wgpu, whose adapters compute it wrongly.
     pub fn log(&self) -> Self {
-        self.with(B::float_log)
+        self.transcendental("log", B::float_log)
     }
 
     /// √x.
@@ -125,19 +136,19 @@ impl<B: Backend> Var<B> {
         self.with(B::float_sqrt)
     }
 
-    /// sin x.
+    /// sin x. Panics in `f64` on wgpu, whose adapters compute it wrongly.
     pub fn sin(&self) -> Self {
-        self.with(B::float_sin)
+        self.transcendental("sin", B::float_sin)
     }
 
-    /// cos x.
+    /// cos x. Panics in `f64` on wgpu, whose adapters compute it wrongly.
     pub fn cos(&self) -> Self {
-        self.with(B::float_cos)
+        self.transcendental("cos", B::float_cos)
     }
 
-    /// tanh x.
+    /// tanh x. Panics in `f64` on wgpu, whose adapters compute it wrongly.
     pub fn tanh(&self) -> Self {
-        self.with(B::float_tanh)
+        self.transcendental("tanh", B::float_tanh)
     }
 
     /// |x|.

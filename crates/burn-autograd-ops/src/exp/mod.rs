@@ -7,6 +7,7 @@
 //! - **Shapes**: any rank, any shape, also empty; the output has the input's.
 //! - **Data types**: the float types that the device computes with. Kernels: `f32` and `f64` on
 //!   Flex and NdArray, every float type of the adapter on wgpu, cuda, rocm, metal.
+//!   Not `f64` on wgpu, whose languages have no exponential of it: it is refused.
 //! - **Saved**: the *output*, not the input: the backward then is one product.
 
 mod backward;
@@ -71,7 +72,8 @@ pub trait ExpOps: Backend {
 ///
 /// # Panics
 ///
-/// If the device cannot compute with the tensor's data type; [`try_exp`] returns an error.
+/// If the device cannot compute with the tensor's data type, or has no exponential of it, as wgpu
+/// has none of `f64`; [`try_exp`] returns an error.
 ///
 /// ```
 /// # #[cfg(feature = "flex")] {
@@ -93,10 +95,12 @@ pub fn exp<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 ///
 /// # Errors
 ///
-/// If the device cannot compute with the tensor's data type, or it is quantized.
+/// If the device cannot compute with the tensor's data type or has no exponential of it, or it is
+/// quantized.
 pub fn try_exp<const D: usize>(x: Tensor<D>) -> Result<Tensor<D>, Error> {
     let x = x.into_dispatch();
     arguments::floats("exp", &[("x", &x)])?;
+    arguments::transcendental("exp", "x", &x)?;
     Ok(Tensor::from_dispatch(<Dispatch as ExpOps>::exp(x)))
 }
 
@@ -122,6 +126,7 @@ pub fn try_exp<const D: usize>(x: Tensor<D>) -> Result<Tensor<D>, Error> {
 pub fn exp_vjp<const D: usize>(x: Tensor<D>, grad: Tensor<D>) -> Tensor<D> {
     let (x, grad) = (x.into_dispatch(), grad.into_dispatch());
     crate::support::same_shape("exp_vjp", ("x", &x), ("grad", &grad))
+        .and_then(|()| arguments::transcendental("exp_vjp", "x", &x))
         .unwrap_or_else(|error| panic!("{error}"));
     Tensor::from_dispatch(<Dispatch as ExpOps>::exp_vjp(x, grad))
 }

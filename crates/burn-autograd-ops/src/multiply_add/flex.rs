@@ -62,15 +62,17 @@ fn backward<T: Real>(
     let shared = (needs.b && !plan.broadcast[2]).then(|| grad.clone());
     needs.b &= shared.is_none();
     let [w, x] = [w, x].map(|factor| factor.map(|factor| factor.to_contiguous()));
-    if let (Some(w), Some(x), [false, false, _]) = (&w, &x, plan.broadcast)
-        && !needs.b
-        && let Some((start, end)) = grad.layout().contiguous_offsets()
-        && let Some(storage) = grad.try_storage_mut::<T>()
-    {
-        // Nobody else holds the cotangent: the gradient of `x` is written over it.
-        let storage = &mut storage[start..end];
-        let dw = kernel::products_into(storage, flex::slice::<T>(w), flex::slice::<T>(x));
-        return [Some(flex::from_vec(dw, shapes[0].clone())), Some(grad), shared];
+    if let (Some(w), Some(x), [false, false, _], false) = (&w, &x, plan.broadcast, needs.b) {
+        let [w, x] = [w, x].map(flex::slice::<T>);
+        let range = grad.layout().contiguous_offsets();
+        if let (Some((start, end)), Some(storage)) = (range, grad.try_storage_mut::<T>()) {
+            // Nobody else holds the cotangent: the gradient of `x` is written over it.
+            let dw = kernel::products_into(&mut storage[start..end], w, x);
+            return [Some(flex::from_vec(dw, shapes[0].clone())), Some(grad), shared];
+        }
+        let (dw, dx) = kernel::products(flex::slice::<T>(&grad), w, x);
+        let [w_shape, x_shape, _] = shapes;
+        return [Some(flex::from_vec(dw, w_shape)), Some(flex::from_vec(dx, x_shape)), shared];
     }
     let [dw, dx, db] = kernel::backward(
         &plan,

@@ -74,23 +74,25 @@ impl<'a, T: Real> Run<'a, T> {
 
 /// Runs the body with each operand as a function of the position, compiled for every combination.
 macro_rules! with_runs {
-    ($arch:expr; $($name:ident),+ => $body:expr) => {
-        with_runs!(@ $arch; [$($name)+] => $body)
+    ($arch:expr, $len:expr; $($name:ident),+ => $body:expr) => {
+        with_runs!(@ $arch, $len; [$($name)+] => $body)
     };
-    (@ $arch:expr; [$head:ident $($tail:ident)*] => $body:expr) => {
+    (@ $arch:expr, $len:expr; [$head:ident $($tail:ident)*] => $body:expr) => {
         match $head {
             Run::Moving(values) => {
-                let $head = |i: usize| values[i];
-                with_runs!(@ $arch; [$($tail)*] => $body)
+                // So that the compiler sees that no index is out of bounds.
+                let values = &values[..$len];
+                let $head = move |i: usize| values[i];
+                with_runs!(@ $arch, $len; [$($tail)*] => $body)
             }
             Run::Still(value) => {
-                let $head = |_: usize| value;
-                with_runs!(@ $arch; [$($tail)*] => $body)
+                let $head = move |_: usize| value;
+                with_runs!(@ $arch, $len; [$($tail)*] => $body)
             }
         }
     };
-    (@ $arch:expr; [] => $body:expr) => {
-        $arch.dispatch(#[inline(always)] || $body)
+    (@ $arch:expr, $len:expr; [] => $body:expr) => {
+        $arch.dispatch(#[inline(always)] move || $body)
     };
 }
 
@@ -102,11 +104,12 @@ pub(super) fn forward<T: Real>(plan: &Broadcast<3>, w: &[T], x: &[T], b: &[T]) -
     let run = |(range, out): (Range<usize>, &mut [MaybeUninit<T>])| {
         let first = range.start;
         plan.segments(range, |segment| {
-            let out = &mut out[segment.start - first..][..segment.len];
+            let len = segment.len;
+            let out = &mut out[segment.start - first..][..len];
             let w = Run::new(w, W, plan, &segment);
             let x = Run::new(x, X, plan, &segment);
             let b = Run::new(b, B, plan, &segment);
-            with_runs!(arch; w, x, b => {
+            with_runs!(arch, len; w, x, b => {
                 for (i, place) in out.iter_mut().enumerate() {
                     place.write(w(i) * x(i) + b(i));
                 }
@@ -147,7 +150,7 @@ pub(super) fn products_into<T: Real>(grad: &mut [T], w: &[T], x: &[T]) -> Vec<T>
         let (w, x) = (&w[range.clone()], &x[range]);
         arch.dispatch(
             #[inline(always)]
-            || {
+            move || {
                 for (((dw, grad), w), x) in dw.iter_mut().zip(grad).zip(w).zip(x) {
                     dw.write(*grad * *x);
                     *grad = *grad * *w;
@@ -159,6 +162,37 @@ pub(super) fn products_into<T: Real>(grad: &mut [T], w: &[T], x: &[T]) -> Vec<T>
     // SAFETY: the parts cover every element once, and each was written.
     unsafe { dw.set_len(len) };
     dw
+}
+
+/// (grad·x, grad·w) for equal shapes, in one pass.
+pub(super) fn products<T: Real>(grad: &[T], w: &[T], x: &[T]) -> (Vec<T>, Vec<T>) {
+    let len = grad.len();
+    assert!(w.len() == len && x.len() == len, "the operands have one length");
+    let (mut dw, mut dx) = (Vec::with_capacity(len), Vec::with_capacity(len));
+    let parts = parts(len, MOST);
+    let arch = Arch::new();
+    type Places<'a, T> = (&'a mut [MaybeUninit<T>], &'a mut [MaybeUninit<T>]);
+    let run = |(range, (dw, dx)): (Range<usize>, Places<'_, T>)| {
+        let (grad, w, x) = (&grad[range.clone()], &w[range.clone()], &x[range]);
+        arch.dispatch(
+            #[inline(always)]
+            move || {
+                for ((((dw, dx), grad), w), x) in dw.iter_mut().zip(dx).zip(grad).zip(w).zip(x) {
+                    dw.write(*grad * *x);
+                    dx.write(*grad * *w);
+                }
+            },
+        );
+    };
+    let places = cut(&mut dw.spare_capacity_mut()[..len], &parts);
+    let places = places.into_iter().zip(cut(&mut dx.spare_capacity_mut()[..len], &parts));
+    each(parts, places.collect(), run);
+    // SAFETY: the parts cover every element once, and each was written in both.
+    unsafe {
+        dw.set_len(len);
+        dx.set_len(len);
+    }
+    (dw, dx)
 }
 
 /// Where a gradient goes: one place for every element, or sums for what was broadcast.
@@ -210,7 +244,8 @@ pub(super) fn backward<T: Real>(
     let done = each(parts, targets, |(range, mut targets)| {
         let first = range.start;
         plan.segments(range, |segment| {
-            let grad = &grad[segment.start..][..segment.len];
+            let len = segment.len;
+            let grad = &grad[segment.start..][..len];
             for (k, target) in targets.iter_mut().enumerate() {
                 if matches!(target, Target::Unneeded) {
                     continue;
@@ -224,19 +259,19 @@ pub(super) fn backward<T: Real>(
                 match target {
                     Target::Unneeded => {}
                     Target::Elements(out) => {
-                        let out = &mut out[segment.start - first..][..segment.len];
-                        with_runs!(arch; factor => {
+                        let out = &mut out[segment.start - first..][..len];
+                        with_runs!(arch, len; factor => {
                             for (i, (place, &grad)) in out.iter_mut().zip(grad).enumerate() {
                                 place.write(grad * factor(i));
                             }
                         });
                     }
                     Target::Sums(sums) if plan.still[k] => {
-                        sums[offset] += with_runs!(arch; factor => sum(grad, factor));
+                        sums[offset] += with_runs!(arch, len; factor => sum(grad, factor));
                     }
                     Target::Sums(sums) => {
-                        let sums = &mut sums[offset..][..segment.len];
-                        with_runs!(arch; factor => {
+                        let sums = &mut sums[offset..][..len];
+                        with_runs!(arch, len; factor => {
                             for (i, (sum, &grad)) in sums.iter_mut().zip(grad).enumerate() {
                                 *sum += (grad * factor(i)).to_f64();
                             }

@@ -63,16 +63,20 @@ fn backward<T: Stored>(
     let shared = (needs.b && !plan.broadcast[2]).then(|| T::wrap(grad.clone()));
     needs.b &= shared.is_none();
     let [w, x] = [w, x].map(|factor| factor.map(ndarray::contiguous::<T>));
-    if let (Some(w), Some(x), [false, false, _]) = (&w, &x, plan.broadcast)
-        && unique
-        && !needs.b
-        && shared.is_none()
-        && let Some(storage) = grad.as_slice_mut()
-    {
-        // Nobody else holds the cotangent: the gradient of `x` is written over it.
-        let dw = kernel::products_into(storage, ndarray::slice::<T>(w), ndarray::slice::<T>(x));
-        let dw = ndarray::from_vec(dw, &shapes[0][..]);
-        return [Some(T::wrap(dw)), Some(T::wrap(grad)), None];
+    if let (Some(w), Some(x), [false, false, _], false) = (&w, &x, plan.broadcast, needs.b) {
+        let [w, x] = [w, x].map(ndarray::slice::<T>);
+        if unique
+            && shared.is_none()
+            && let Some(storage) = grad.as_slice_mut()
+        {
+            // Nobody else holds the cotangent: the gradient of `x` is written over it.
+            let dw = kernel::products_into(storage, w, x);
+            let dw = ndarray::from_vec(dw, &shapes[0][..]);
+            return [Some(T::wrap(dw)), Some(T::wrap(grad)), None];
+        }
+        let (dw, dx) = kernel::products(ndarray::slice::<T>(&grad), w, x);
+        let wrap = |data, shape: &Shape| T::wrap(ndarray::from_vec(data, &shape[..]));
+        return [Some(wrap(dw, &shapes[0])), Some(wrap(dx, &shapes[1])), shared];
     }
     let [dw, dx, db] = kernel::backward(
         &plan,

@@ -105,22 +105,26 @@ fn block<T: Real, M: Map<K>, const K: usize, const REUSE: usize>(
 ) {
     Arch::new().dispatch(
         #[inline(always)]
-        || {
+        move || {
+            // In locals: behind a reference the compiler must assume that writing an element may
+            // change where the operands are, and gives up on vector instructions.
+            let mut sources = [std::ptr::null::<T>(); K];
+            for (source, input) in sources.iter_mut().zip(&inputs) {
+                *source = input.start.wrapping_add(start);
+            }
             for (index, place) in output.iter_mut().enumerate() {
-                let x = std::array::from_fn(
-                    #[inline(always)]
-                    |k| {
-                        if k == REUSE {
-                            // SAFETY: the output is the operand, and holds its value until it is
-                            // overwritten below.
-                            unsafe { place.assume_init() }
-                        } else {
-                            // SAFETY: the operand is as long as the whole output, of which this
-                            // block is `start..start + output.len()`.
-                            unsafe { *inputs[k].start.add(start + index) }
-                        }
-                    },
-                );
+                let mut x = [T::ZERO; K];
+                for k in 0..K {
+                    x[k] = if k == REUSE {
+                        // SAFETY: the output is the operand, and holds its value until it is
+                        // overwritten below.
+                        unsafe { place.assume_init() }
+                    } else {
+                        // SAFETY: the operand is as long as the whole output, of which this block is
+                        // `start..start + output.len()`.
+                        unsafe { *sources[k].add(index) }
+                    };
+                }
                 place.write(map.apply(x));
             }
         },
