@@ -36,6 +36,14 @@ fn right_gradients_of_burn_pass() {
     }
 }
 
+#[test]
+fn a_derivative_that_is_zero_in_a_point_is_judged_on_the_slope_around_it() {
+    for device in cpu() {
+        let x: Tensor<1> = tensor([1], &[0.75], &device, DType::F64);
+        gradcheck(|x: Tensor<1>| (x - 0.75).square(), x).assert_pass();
+    }
+}
+
 /// Burn's NdArray computes `sigmoid` in `f32`, whatever the data type. The gradient cannot be called
 /// wrong, and must not be called proven.
 #[test]

@@ -108,7 +108,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, String> {
 
 /// Runs the suite on all backends from the one build that the tests use too.
 pub(crate) fn run_in_one_build(arguments: &Arguments) -> Result<ExitCode, String> {
-    run_stages(arguments, &[(&[], arguments.wanted()?)])
+    // As `cargo test --workspace` builds it, so that nothing is built again.
+    run_stages(arguments, &[(&["--workspace"], arguments.wanted()?)])
 }
 
 fn run_stages(

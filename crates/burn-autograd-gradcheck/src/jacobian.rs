@@ -19,7 +19,8 @@ pub(crate) struct Settings {
     pub(crate) intrinsic_ulps: f64,
 }
 
-/// Entries smaller than this part of the largest one are judged on its scale.
+/// Entries smaller than this part of the largest one, or of the slope nearby, are judged on that
+/// scale.
 const NEGLIGIBLE: f64 = 1e-3;
 
 /// A Jacobian with proven entries.
@@ -270,7 +271,7 @@ pub(crate) fn check(
                 );
                 continue;
             }
-            let scale = size(&found).max(NEGLIGIBLE * overall[*input]);
+            let scale = size(&found).max(NEGLIGIBLE * overall[*input].max(found.slope));
             let detects = match found.nature {
                 // Relative to the output's own size: of the derivative nothing is seen.
                 Nature::Constant if found.hidden > 0.0 => 4.0 * settings.precision.unit,

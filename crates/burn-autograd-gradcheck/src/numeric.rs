@@ -48,6 +48,9 @@ pub struct Estimate {
     /// How large the derivative of an output that did not change may be and still be lost in the
     /// output's own rounding.
     pub hidden: f64,
+    /// How steeply the output changes over the largest step: the size that its derivative has
+    /// nearby, also where it is zero in the point itself.
+    pub slope: f64,
 }
 
 /// What the samples say about a function near a point.
@@ -146,11 +149,12 @@ fn derivative(
             bound: f64::INFINITY,
             nature: Nature::NotFinite,
             hidden: f64::INFINITY,
+            slope: 0.0,
         };
     }
     if rows.iter().all(|row| row.1 == centre && row.2 == centre) {
         let hidden = 4.0 * precision.unit * centre.abs() / rows[0].0;
-        return Estimate { value: 0.0, bound: 0.0, nature: Nature::Constant, hidden };
+        return Estimate { value: 0.0, bound: 0.0, nature: Nature::Constant, hidden, slope: 0.0 };
     }
 
     let largest = rows.iter().map(|row| row.1.abs().max(row.2.abs())).fold(centre.abs(), f64::max);
@@ -187,7 +191,9 @@ fn derivative(
     }
     let nature =
         if is_non_smooth(centre, rows, noise) { Nature::NonSmooth } else { Nature::Smooth };
-    Estimate { value: best.value, bound: best.bound, nature, hidden: 0.0 }
+    let (width, plus, minus) = rows[0];
+    let slope = 2.0 * (plus - centre).abs().max((minus - centre).abs()) / width;
+    Estimate { value: best.value, bound: best.bound, nature, hidden: 0.0, slope }
 }
 
 struct Best {
