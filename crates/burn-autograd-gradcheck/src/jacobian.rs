@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 
+use burn::tensor::DType;
+
 use crate::evaluate::{Mode, Panicked, Pass, Place};
 use crate::numeric::{Estimate, Nature, Precision, Samples};
 use crate::record::{Record, Verdict, Worst};
@@ -19,8 +21,8 @@ pub(crate) struct Settings {
     pub(crate) intrinsic_ulps: f64,
 }
 
-/// Entries smaller than this part of the largest one, or of the slope nearby, are judged on that
-/// scale.
+/// Entries smaller than this part of the largest one of the same output element and input, or of the
+/// slope nearby, are judged on that scale.
 const NEGLIGIBLE: f64 = 1e-3;
 
 /// A Jacobian with proven entries.
@@ -138,6 +140,33 @@ impl Draft {
         fits
     }
 
+    /// Compares an element of an input's gradient with what it should be.
+    pub(crate) fn gradient(
+        &mut self,
+        what: &str,
+        (input, index): (usize, Vec<usize>),
+        (value, expected): (f64, f64),
+        bound: f64,
+    ) {
+        let text = format!(
+            "{what}: the gradient of input {input} at {index:?} is {value:.9e}, expected {expected:.9e}"
+        );
+        let error = (value - expected).abs();
+        let worst = Worst {
+            output: 0,
+            output_index: None,
+            input,
+            index,
+            analytic: value,
+            numeric: expected,
+            error,
+            bound,
+        };
+        if !self.entry(worst) {
+            self.lower(Verdict::Fail, text);
+        }
+    }
+
     pub(crate) fn detects(&mut self, detects: f64) {
         self.record.detects = Some(self.record.detects.unwrap_or(0.0).max(detects));
     }
@@ -183,16 +212,16 @@ pub(crate) fn check(
     let outputs_of: Vec<_> = (0..flat_outputs.len()).map(|r| flat_outputs.place(r)).collect();
     let size =
         |estimate: &Estimate| if estimate.value.is_finite() { estimate.value.abs() } else { 0.0 };
-    let overall: Vec<f64> = (0..inputs.len())
-        .map(|input| {
-            let columns = inputs_of.iter().zip(&numeric).filter(|((of, _), _)| *of == input);
-            columns.flat_map(|(_, column)| column.iter().map(size)).fold(0.0, f64::max)
-        })
-        .collect();
+    // The largest derivative of one output element with respect to one input.
+    let largest = |row: usize, input: usize| {
+        let columns = inputs_of.iter().zip(&numeric).filter(|((of, _), _)| *of == input);
+        columns.map(|(_, column)| size(&column[row])).fold(0.0, f64::max)
+    };
 
     let mut failed = Vec::new();
     let mut second: HashMap<usize, Vec<Estimate>> = HashMap::new();
     for (row, (output, output_index)) in outputs_of.iter().enumerate() {
+        let overall: Vec<f64> = (0..inputs.len()).map(|input| largest(row, input)).collect();
         for (column, (input, index)) in inputs_of.iter().enumerate() {
             let mut found = numeric[column][row];
             let value = analytic[row][column];
@@ -324,6 +353,8 @@ fn estimate(
     let samples =
         Samples::take(inputs.element(position), settings.first_step, settings.precision, |delta| {
             let (at, moved) = inputs.moved(position, delta);
+            // What the function gets is rounded to its data type, and so is the width of the step.
+            let at = if place.dtype == DType::F32 { f64::from(at as f32) } else { at };
             match place.forward(&moved) {
                 Ok(values) => {
                     let values = flatten(&values);

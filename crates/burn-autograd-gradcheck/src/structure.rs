@@ -3,7 +3,7 @@
 
 use crate::evaluate::{Layout, Mode, Panicked, Pass, Place, can_expand, first_slice};
 use crate::jacobian::{Draft, Flat, Jacobian, cotangents, flatten, rounding, scales};
-use crate::record::{Record, Verdict, Worst};
+use crate::record::{Record, Verdict};
 use crate::{Array, SplitMix64, Subject};
 
 /// Runs all structural checks of a subject in one place. An operation whose tracked and untracked
@@ -97,25 +97,12 @@ pub(crate) fn consistency(
         let terms = outputs.iter().map(Array::len).sum();
         for (position, (&expected, &value)) in gradient.data.iter().zip(&product.data).enumerate() {
             let index = gradient.index(position);
-            let fits = draft.entry(Worst {
-                output: 0,
-                output_index: None,
-                input,
-                index: index.clone(),
-                analytic: value,
-                numeric: expected,
-                error: (value - expected).abs(),
-                bound: 2.0 * rounding(unit, (largest, terms)),
-            });
-            if !fits {
-                draft.lower(
-                    Verdict::Fail,
-                    format!(
-                        "the product for input {input} at {index:?} is {value:.9e}, the gradient \
-                         {expected:.9e}"
-                    ),
-                );
-            }
+            draft.gradient(
+                "the product",
+                (input, index),
+                (value, expected),
+                2.0 * rounding(unit, (largest, terms)),
+            );
         }
     }
     (draft.finish(), Some(cotangents))
@@ -170,26 +157,12 @@ impl Ground<'_> {
                         expected.data.iter().zip(&found.data).enumerate()
                     {
                         let index = self.inputs[input].index(position);
-                        let error = (value - expected).abs();
-                        let fits = draft.entry(Worst {
-                            output: 0,
-                            output_index: None,
-                            input,
-                            index: index.clone(),
-                            analytic: value,
-                            numeric: expected,
-                            error,
-                            bound: if exact { 0.0 } else { bounds[position] },
-                        });
-                        if !fits {
-                            draft.lower(
-                                Verdict::Fail,
-                                format!(
-                                    "{what}: the gradient of input {input} at {index:?} is \
-                                     {value:.9e}, expected {expected:.9e}"
-                                ),
-                            );
-                        }
+                        draft.gradient(
+                            what,
+                            (input, index),
+                            (value, expected),
+                            if exact { 0.0 } else { bounds[position] },
+                        );
                     }
                 }
             }
@@ -285,25 +258,12 @@ impl Ground<'_> {
                 let slack = entries.fold(0.0, |sum, (e, w)| sum + (e.bound * w).abs());
                 let value = gradient.as_ref().map_or(0.0, |gradient| gradient.data[position]);
                 let index = array.index(position);
-                let fits = draft.entry(Worst {
-                    output: 0,
-                    output_index: None,
-                    input,
-                    index: index.clone(),
-                    analytic: value,
-                    numeric: expected,
-                    error: (value - expected).abs(),
-                    bound: slack + self.bounds[column],
-                });
-                if !fits {
-                    draft.lower(
-                        Verdict::Fail,
-                        format!(
-                            "at a random cotangent the gradient of input {input} at {index:?} is \
-                             {value:.9e}, the Jacobian gives {expected:.9e}"
-                        ),
-                    );
-                }
+                draft.gradient(
+                    "at a random cotangent",
+                    (input, index),
+                    (value, expected),
+                    slack + self.bounds[column],
+                );
                 column += 1;
             }
         }
@@ -456,25 +416,12 @@ impl Ground<'_> {
                 let expected = terms.fold(0.0, |sum, term| sum + term);
                 // The terms were computed twice, and added in another order.
                 let index = expanded.index(position);
-                let fits = draft.entry(Worst {
-                    output: 0,
-                    output_index: None,
-                    input,
-                    index: index.clone(),
-                    analytic: value,
-                    numeric: expected,
-                    error: (value - expected).abs(),
-                    bound: 4.0 * rounding(self.unit, (size, copies)),
-                });
-                if !fits {
-                    draft.lower(
-                        Verdict::Fail,
-                        format!(
-                            "as an expanded view, input {input} has the gradient {value:.9e} at \
-                             {index:?}, expected {expected:.9e}"
-                        ),
-                    );
-                }
+                draft.gradient(
+                    what,
+                    (input, index),
+                    (value, expected),
+                    4.0 * rounding(self.unit, (size, copies)),
+                );
             }
         }
         Some(draft.finish())

@@ -132,11 +132,12 @@ fn block<T: Real, M: Map<K>, const K: usize, const REUSE: usize>(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::{GRAIN, Map, Real, map, map_into};
 
+    /// Not symmetric, so that exchanged operands are noticed.
     #[derive(Clone, Copy)]
-    struct Difference;
+    pub(in crate::support) struct Difference;
 
     impl Map<2> for Difference {
         #[inline(always)]

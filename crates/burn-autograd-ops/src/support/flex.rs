@@ -62,18 +62,7 @@ pub(crate) fn from_vec<T: Real>(data: Vec<T>, shape: burn::tensor::Shape) -> Fle
 #[cfg(test)]
 mod tests {
     use super::{FlexTensor, Layout, from_vec, map};
-    use crate::support::Real;
-    use crate::support::cpu::Map;
-
-    #[derive(Clone, Copy)]
-    struct Difference;
-
-    impl Map<2> for Difference {
-        #[inline(always)]
-        fn apply<T: Real>(self, [a, b]: [T; 2]) -> T {
-            a - b
-        }
-    }
+    use crate::support::cpu::tests::Difference;
 
     fn run(a: &FlexTensor, b: FlexTensor) -> (*const u8, Vec<f32>) {
         let output = map(Difference, [a.clone(), b]).expect("f32 has a kernel");

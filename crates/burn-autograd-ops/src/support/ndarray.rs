@@ -112,18 +112,7 @@ mod tests {
     use burn_ndarray::{NdArrayTensor, SharedArray};
 
     use super::{from_vec, map};
-    use crate::support::Real;
-    use crate::support::cpu::Map;
-
-    #[derive(Clone, Copy)]
-    struct Difference;
-
-    impl Map<2> for Difference {
-        #[inline(always)]
-        fn apply<T: Real>(self, [a, b]: [T; 2]) -> T {
-            a - b
-        }
-    }
+    use crate::support::cpu::tests::Difference;
 
     fn run(a: SharedArray<f32>, b: SharedArray<f32>) -> SharedArray<f32> {
         match map(Difference, [a.into(), b.into()]).expect("f32 has a kernel") {
