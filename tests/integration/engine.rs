@@ -13,13 +13,13 @@ use crate::devices::{all, autodiff, numbers, tensor};
 struct CountingProduct(Arc<AtomicUsize>);
 
 impl Function<2> for CountingProduct {
-    fn forward<B: Differentiable>(&self, ctx: &mut Context<B>, [a, b]: [Var<B>; 2]) -> [Var<B>; 1] {
+    fn forward(&self, ctx: &mut Context, [a, b]: [Var; 2]) -> [Var; 1] {
         ctx.save([&a, &b]);
         [a * b]
     }
-    fn backward<B: Differentiable>(&self, ctx: Saved<B>, [g]: [Var<B>; 1]) -> [Option<Var<B>>; 2] {
+    fn backward(&self, ctx: Saved, [g]: [Var; 1]) -> [Option<Var>; 2] {
         let [a, b] = ctx.tensors();
-        let compute = |needed: bool, factor: Var<B>| {
+        let compute = |needed: bool, factor: Var| {
             needed.then(|| {
                 self.0.fetch_add(1, Ordering::Relaxed);
                 &g * factor
@@ -71,11 +71,11 @@ impl Function<1> for Recomputed {
     fn recomputes(&self) -> bool {
         true
     }
-    fn forward<B: Differentiable>(&self, _: &mut Context<B>, [x]: [Var<B>; 1]) -> [Var<B>; 1] {
+    fn forward(&self, _: &mut Context, [x]: [Var; 1]) -> [Var; 1] {
         self.0.fetch_add(1, Ordering::Relaxed);
         [x * 3.0]
     }
-    fn backward<B: Differentiable>(&self, _: Saved<B>, [g]: [Var<B>; 1]) -> [Option<Var<B>>; 1] {
+    fn backward(&self, _: Saved, [g]: [Var; 1]) -> [Option<Var>; 1] {
         [Some(g * 3.0)]
     }
 }
@@ -107,16 +107,14 @@ enum Broken {
 }
 
 impl Function<1> for Broken {
-    fn forward<B: Differentiable>(&self, ctx: &mut Context<B>, [x]: [Var<B>; 1]) -> [Var<B>; 1] {
+    fn forward(&self, ctx: &mut Context, [x]: [Var; 1]) -> [Var; 1] {
         ctx.save([&x]);
         [x * 2.0]
     }
-    fn backward<B: Differentiable>(&self, ctx: Saved<B>, [g]: [Var<B>; 1]) -> [Option<Var<B>>; 1] {
+    fn backward(&self, ctx: Saved, [g]: [Var; 1]) -> [Option<Var>; 1] {
         match self {
             Self::Shape => [Some(g.sum())],
-            Self::DType => {
-                [Some(Var::new(B::float_cast(g.into_tensor(), burn::tensor::FloatDType::F32)))]
-            }
+            Self::DType => [Some(g.into_tensor::<1>().cast(DType::F32).into())],
             Self::Nothing => [None],
             Self::SavedCount => {
                 let [x, _] = ctx.tensors();

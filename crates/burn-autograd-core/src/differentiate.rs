@@ -9,10 +9,11 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, AutodiffBackend, Backend, TensorMetadata};
+use burn::backend::{Autodiff, AutodiffBackend, Backend};
 
-use crate::rule::{Kept, Meta};
-use crate::{Context, Error, ErrorKind, Rule, Saved, Var};
+use crate::rule::{Meta, check_gradient};
+use crate::var::Origin;
+use crate::{Context, Rule, Saved, Var};
 
 /// Runs a rule's forward and records its backward on Burn's autodiff graph.
 ///
@@ -45,7 +46,12 @@ where
             &mut context,
             Var::inputs(inputs.each_ref().map(|input| input.primitive().clone())),
         )
-        .map(Var::into_tensor);
+        .map(Var::into_raw);
+
+    let differentiable: [bool; M] = std::array::from_fn(|output| rule.differentiable(output));
+    if !differentiable.contains(&true) {
+        return outputs.map(<Autodiff<B, C> as AutodiffBackend>::from_inner);
+    }
 
     // The guards keep the inputs' nodes alive until the step that depends on them is registered.
     let guards = inputs.each_ref().map(|input| input.node());
@@ -80,19 +86,20 @@ where
     let kept = context
         .kept
         .into_iter()
-        .map(|kept| match kept {
+        .flatten()
+        .map(|kept| match kept.origin() {
             // An untracked input has no node worth asking for: hold the tensor.
-            Kept::Input(index) if needs[index] => {
+            Origin::Input(index) if needs[index] => {
                 Stored::Checkpointed(prepared.checkpoint(&inputs[index]), index)
             }
-            Kept::Input(index) => Stored::Held(inputs[index].primitive().clone(), Some(index)),
-            Kept::Tensor(tensor) => Stored::Held(tensor, None),
+            Origin::Input(index) => Stored::Held(inputs[index].primitive().clone(), Some(index)),
+            Origin::Value(_) => Stored::Held(kept.into_raw(), None),
         })
         .collect();
     let state = State {
         kept,
-        inputs: inputs.each_ref().map(|input| meta::<B>(input.primitive())),
-        outputs: outputs.each_ref().map(|output| meta::<B>(output)).to_vec(),
+        inputs: inputs.each_ref().map(|input| Meta::of(input.primitive())),
+        outputs: outputs.each_ref().map(|output| Meta::of(output)).to_vec(),
         slots: Slots::default(),
     };
 
@@ -115,16 +122,15 @@ where
     outputs.map(|output| {
         let step = OutputStep { index };
         index += 1;
+        if !differentiable[index - 1] {
+            return <Autodiff<B, C> as AutodiffBackend>::from_inner(output);
+        }
         let prepared = Backward::<B, 1>::prepare::<C>(step, [hub.node()]).compute_bound();
         match prepared.stateful() {
             OpsKind::Tracked(prepared) => prepared.finish(slots.clone(), output),
             OpsKind::UnTracked(prepared) => prepared.finish(output),
         }
     })
-}
-
-fn meta<B: Backend>(tensor: &FloatTensor<B>) -> Meta<B> {
-    Meta { shape: tensor.shape(), dtype: tensor.dtype(), device: tensor.device() }
 }
 
 /// The recorded backward of a rule.
@@ -253,7 +259,7 @@ where
             ops.parents.iter().zip(&inputs).zip(found).enumerate()
         {
             let Some(parent) = parent else { continue };
-            match grad.map(Var::into_tensor) {
+            match grad.map(Var::into_raw) {
                 Some(grad) => {
                     if let Err(error) = check_gradient::<B>(&name, index, input, &grad) {
                         panic!("{error}");
@@ -271,31 +277,6 @@ where
             }
         }
     }
-}
-
-fn check_gradient<B: Backend>(
-    name: &str,
-    index: usize,
-    input: &Meta<B>,
-    grad: &FloatTensor<B>,
-) -> Result<(), Error> {
-    let error = |kind, expected, got| {
-        let argument = format!("gradient of input {index}");
-        Err(Error::new(kind, name.to_owned(), argument, expected, got))
-    };
-    if grad.shape() != input.shape {
-        let expected = format!("the input's shape {:?}", input.shape.to_vec());
-        return error(ErrorKind::Shape, expected, format!("{:?}", grad.shape().to_vec()));
-    }
-    if grad.dtype() != input.dtype {
-        let expected = format!("the input's data type {:?}", input.dtype);
-        return error(ErrorKind::DType, expected, format!("{:?}", grad.dtype()));
-    }
-    if grad.device() != input.device {
-        let expected = format!("the input's device {:?}", input.device);
-        return error(ErrorKind::Device, expected, format!("{:?}", grad.device()));
-    }
-    Ok(())
 }
 
 /// Re-runs a rule's forward for Burn's checkpointer.
@@ -316,7 +297,7 @@ where
         let mut context = Context::new(vec![false; N]);
         let outputs = self.rule.forward(&mut context, Var::inputs(inputs));
         if let Some(output) = outputs.into_iter().next() {
-            states.save(out_node, output.into_tensor());
+            states.save(out_node, output.into_raw());
         }
     }
 }

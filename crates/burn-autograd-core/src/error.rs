@@ -12,6 +12,8 @@ pub enum ErrorKind {
     Device,
     /// A [`Function`](crate::Function) or [`Rule`](crate::Rule) broke its contract.
     Contract,
+    /// A derivative was asked for that does not exist.
+    Derivative,
 }
 
 /// A refused argument: the operation, the argument, what was expected and what came.
@@ -53,6 +55,26 @@ impl Error {
             expected: expected.into(),
             got: got.into(),
         }
+    }
+
+    /// The second derivative of a function that has only one.
+    pub(crate) fn once_differentiable(name: Cow<'static, str>) -> Self {
+        Self::new(
+            ErrorKind::Derivative,
+            name,
+            "once_differentiable",
+            "one derivative, as the function declares",
+            "a derivative of its gradient",
+        )
+    }
+
+    /// Panics with this error, naming the function in whose body it came up.
+    #[track_caller]
+    pub(crate) fn raise(mut self) -> ! {
+        if let Some(operation) = crate::tape::Within::describe(&self.operation) {
+            self.operation = operation.into();
+        }
+        panic!("{self}")
     }
 
     /// What kind of expectation was not met.

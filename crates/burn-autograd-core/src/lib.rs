@@ -23,25 +23,48 @@
     )
 )]
 
+mod anomaly;
 pub mod check;
 #[cfg(feature = "autodiff")]
 mod differentiate;
-mod dispatch;
 mod error;
+mod floats;
 mod function;
-mod rule;
-mod tensors;
+mod gradient;
 #[cfg(feature = "autodiff")]
+mod graph_gradients;
+#[cfg(feature = "autodiff")]
+mod hooks;
+#[cfg(feature = "autodiff")]
+mod nested;
+mod record;
+mod rule;
+mod tape;
+mod tensors;
 mod transform;
 mod var;
 
+pub use anomaly::AnomalyMode;
 #[cfg(feature = "autodiff")]
 pub use differentiate::differentiate;
-pub use dispatch::{Differentiable, Floats};
 pub use error::{Error, ErrorKind};
+pub use floats::Floats;
 pub use function::Function;
-pub use rule::{Context, Rule, Saved};
-pub use tensors::Tensors;
+pub use gradient::Gradient;
 #[cfg(feature = "autodiff")]
-pub use transform::{vector_jacobian_product, vjp};
-pub use var::Var;
+pub use graph_gradients::gradients;
+#[cfg(feature = "autodiff")]
+pub use hooks::{
+    Retained, hook_time_limit, retain_grad, try_retain_grad, try_with_hook, watch, with_hook,
+};
+#[cfg(feature = "autodiff")]
+pub use nested::vector_jacobian_product;
+pub use record::apply_rule;
+pub use rule::{Context, Rule, Saved};
+pub use tape::without_recording;
+pub use tensors::{Argument, Arguments, Tensors, Vars};
+pub use transform::{
+    Jacobian, Pullback, Transform, grad, hessian, hvp, jacobian, jvp, nth_derivative,
+    value_and_grad, vjp,
+};
+pub use var::{Index, Mask, Var};

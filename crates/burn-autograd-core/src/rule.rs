@@ -1,10 +1,10 @@
 use std::borrow::Cow;
 use std::fmt::Debug;
 
-use burn::backend::Backend;
 use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Dispatch, TensorMetadata};
 
-use crate::Var;
+use crate::{Error, ErrorKind, Var};
 
 /// A differentiable operation on one backend: `N` tensors in, `M` tensors out.
 ///
@@ -35,8 +35,26 @@ pub trait Rule<B: Backend, const N: usize, const M: usize = 1>:
         false
     }
 
+    #[doc(hidden)]
+    fn once_differentiable(&self) -> bool {
+        false
+    }
+
+    /// Whether this output has a derivative; true by default. For an output that has none (a count,
+    /// an index, a mask) no gradient arrives: `None`, or zeros.
+    fn differentiable(&self, output: usize) -> bool {
+        let _ = output;
+        true
+    }
+
     /// The outputs. What the backward needs is given to [`Context::save`].
     fn forward(&self, ctx: &mut Context<B>, inputs: [Var<B>; N]) -> [Var<B>; M];
+
+    /// The same for a second run, whose kept tensors have to be functions of the inputs.
+    #[doc(hidden)]
+    fn forward_again(&self, ctx: &mut Context<B>, inputs: [Var<B>; N]) -> [Var<B>; M] {
+        self.forward(ctx, inputs)
+    }
 
     /// The gradient of every input, from the gradient of every output.
     fn backward(&self, ctx: Saved<B>, grads: [Var<B>; M]) -> [Option<Var<B>>; N];
@@ -57,24 +75,13 @@ pub(crate) fn short_type_name<T: ?Sized>() -> &'static str {
     base.rsplit("::").next().unwrap_or(base)
 }
 
-/// One tensor kept for the backward.
-#[cfg_attr(
-    not(feature = "autodiff"),
-    expect(dead_code, reason = "without gradients nothing reads what is kept")
-)]
-#[derive(Debug, Clone)]
-pub(crate) enum Kept<B: Backend> {
-    /// The input of this index: it goes through Burn's checkpointer.
-    Input(usize),
-    /// An output or an intermediate: kept as it is.
-    Tensor(FloatTensor<B>),
-}
-
 /// What the forward of a [`Rule`] is told, and where it leaves what its backward needs.
 #[derive(Debug)]
-pub struct Context<B: Backend> {
+pub struct Context<B: Backend = Dispatch> {
     pub(crate) needs: Vec<bool>,
-    pub(crate) kept: Vec<Kept<B>>,
+    /// Inputs, outputs and intermediates, told apart by their origin; `None` for an intermediate that
+    /// has to be computed again.
+    pub(crate) kept: Vec<Option<Var<B>>>,
 }
 
 impl<B: Backend> Context<B> {
@@ -82,19 +89,20 @@ impl<B: Backend> Context<B> {
         Self { needs, kept: Vec::new() }
     }
 
-    /// Keeps tensors for the backward, which finds them in this order in [`Saved::tensors`].
+    /// Keeps tensors for the backward, which finds them in this order in [`Saved::tensors`]; a
+    /// second call adds to them.
     ///
     /// Inputs, outputs and intermediates may be kept. An input goes through Burn's checkpointer,
     /// so it may be recomputed instead of being held; anything else is held. Nothing is kept when
     /// no gradient will be computed.
+    ///
+    /// A second derivative sees through all of them: where one is asked for, an intermediate is
+    /// computed again, as a function of the inputs.
     pub fn save<const K: usize>(&mut self, tensors: [&Var<B>; K]) {
         if !self.tracked() {
             return;
         }
-        self.kept.extend(tensors.into_iter().map(|var| match var.input() {
-            Some(index) => Kept::Input(index),
-            None => Kept::Tensor(var.tensor().clone()),
-        }));
+        self.kept.extend(tensors.into_iter().cloned().map(Some));
     }
 
     /// Whether the gradient of input `index` will be needed.
@@ -116,6 +124,12 @@ pub(crate) struct Meta<B: Backend> {
     pub(crate) device: burn::backend::tensor::Device<B>,
 }
 
+impl<B: Backend> Meta<B> {
+    pub(crate) fn of(tensor: &FloatTensor<B>) -> Self {
+        Self { shape: tensor.shape(), dtype: tensor.dtype(), device: tensor.device() }
+    }
+}
+
 impl<B: Backend> Clone for Meta<B> {
     fn clone(&self) -> Self {
         Self { shape: self.shape.clone(), dtype: self.dtype, device: self.device.clone() }
@@ -124,7 +138,7 @@ impl<B: Backend> Clone for Meta<B> {
 
 /// What the backward of a [`Rule`] finds: the saved tensors, and which gradients are needed.
 #[derive(Debug)]
-pub struct Saved<B: Backend> {
+pub struct Saved<B: Backend = Dispatch> {
     pub(crate) name: Cow<'static, str>,
     pub(crate) needs: Vec<bool>,
     pub(crate) tensors: Vec<Var<B>>,
@@ -189,4 +203,30 @@ impl<B: Backend> Saved<B> {
             .unwrap_or_else(|| panic!("{}: there are fewer outputs than gradients", self.name))
         })
     }
+}
+
+/// Checks a gradient against its input.
+pub(crate) fn check_gradient<B: Backend>(
+    name: &str,
+    index: usize,
+    input: &Meta<B>,
+    grad: &FloatTensor<B>,
+) -> Result<(), Error> {
+    let error = |kind, expected, got| {
+        let argument = format!("gradient of input {index}");
+        Err(Error::new(kind, name.to_owned(), argument, expected, got))
+    };
+    if grad.shape() != input.shape {
+        let expected = format!("the input's shape {:?}", input.shape.to_vec());
+        return error(ErrorKind::Shape, expected, format!("{:?}", grad.shape().to_vec()));
+    }
+    if grad.dtype() != input.dtype {
+        let expected = format!("the input's data type {:?}", input.dtype);
+        return error(ErrorKind::DType, expected, format!("{:?}", grad.dtype()));
+    }
+    if grad.device() != input.device {
+        let expected = format!("the input's device {:?}", input.device);
+        return error(ErrorKind::Device, expected, format!("{:?}", grad.device()));
+    }
+    Ok(())
 }

@@ -43,7 +43,7 @@ pub fn gradcheck<I: Tensors, O: Tensors>(
 /// ```
 /// # #[cfg(feature = "flex")] {
 /// use burn::tensor::{DType, Device, Tensor};
-/// use burn_autograd_core::{Context, Differentiable, Function, Saved, Var, vjp};
+/// use burn_autograd_core::{Context, Function, Saved, Var, vjp};
 /// use burn_autograd_gradcheck::gradgradcheck;
 ///
 /// /// x², with derivative 2x.
@@ -51,11 +51,11 @@ pub fn gradcheck<I: Tensors, O: Tensors>(
 /// struct Square;
 ///
 /// impl Function<1> for Square {
-///     fn forward<B: Differentiable>(&self, ctx: &mut Context<B>, [x]: [Var<B>; 1]) -> [Var<B>; 1] {
+///     fn forward(&self, ctx: &mut Context, [x]: [Var; 1]) -> [Var; 1] {
 ///         ctx.save([&x]);
 ///         [&x * &x]
 ///     }
-///     fn backward<B: Differentiable>(&self, ctx: Saved<B>, [g]: [Var<B>; 1]) -> [Option<Var<B>>; 1] {
+///     fn backward(&self, ctx: Saved, [g]: [Var; 1]) -> [Option<Var>; 1] {
 ///         let [x] = ctx.tensors();
 ///         [Some(2.0 * x * g)]
 ///     }
@@ -64,7 +64,7 @@ pub fn gradcheck<I: Tensors, O: Tensors>(
 /// let x = Tensor::<1>::from_data([0.5, -1.25], (&Device::flex(), DType::F64));
 /// gradgradcheck(
 ///     |x: Tensor<1>| Square.apply([x]),
-///     |x: Tensor<1>, g: Tensor<1>| vjp(Square, x, g),
+///     |x: Tensor<1>, g: Tensor<1>| vjp(|x: Var| Square.call([x]), x).1.apply(g),
 ///     x,
 /// )
 /// .assert_pass();

@@ -3,8 +3,11 @@
 //!
 //! What `torch.autograd.Function`, `gradcheck` and `autograd.grad` are to PyTorch:
 //!
-//! - [`Function`]: forward and explicit backward, generic in the backend; [`vjp`] gives a gradient
-//!   that is itself differentiable.
+//! - [`Function`]: forward and explicit backward, on every backend.
+//! - [`grad`], [`vjp`], [`jvp`], [`jacobian`], [`hessian`], [`hvp`], [`nth_derivative`],
+//!   [`Gradient`]: derivatives of functions and of what is composed of them, to any order, as
+//!   tensors that can be differentiated again.
+//! - [`with_hook`], [`retain_grad`], [`watch`], [`AnomalyMode`]: a look at gradients on their way.
 //! - [`Rule`] and [`differentiate`]: the same for an operation with kernels, behind a backend
 //!   extension trait.
 //! - [`ops`]: operations with fused kernels for the CPU and, through CubeCL, for wgpu, cuda, rocm
@@ -28,9 +31,12 @@ pub use burn_autograd_ops as ops;
 
 /// What most users import.
 pub mod prelude {
+    pub use burn_autograd_core::{
+        Context, Function, Gradient, Saved, Var, grad, hessian, hvp, jacobian, jvp, nth_derivative,
+        value_and_grad, vjp,
+    };
     #[cfg(feature = "autodiff")]
-    pub use burn_autograd_core::vjp;
-    pub use burn_autograd_core::{Context, Differentiable, Function, Saved, Var};
+    pub use burn_autograd_core::{retain_grad, with_hook};
     pub use burn_autograd_ops::exp::exp;
     pub use burn_autograd_ops::legendre_p3::legendre_p3;
     pub use burn_autograd_ops::multiply_add::multiply_add;

@@ -2,7 +2,7 @@
 
 use burn_autograd_core::{Context, Rule, Saved, Var};
 
-use super::{Exp, ExpOps};
+use super::{Exp, ExpOps, spec};
 
 impl<B: ExpOps> Rule<B, 1> for Exp {
     fn name(&self) -> std::borrow::Cow<'static, str> {
@@ -10,14 +10,18 @@ impl<B: ExpOps> Rule<B, 1> for Exp {
     }
 
     fn forward(&self, ctx: &mut Context<B>, [x]: [Var<B>; 1]) -> [Var<B>; 1] {
-        let y = Var::new(B::exp(x.into_tensor()));
+        let y = Var::new(B::exp(x.into_primitive()));
         ctx.save([&y]);
         [y]
     }
 
     fn backward(&self, ctx: Saved<B>, [grad]: [Var<B>; 1]) -> [Option<Var<B>>; 1] {
         let [y] = ctx.into_tensors();
-        [Some(Var::new(B::exp_backward(y.into_tensor(), grad.into_tensor())))]
+        if y.is_recorded() || grad.is_recorded() {
+            // A second derivative: Burn's operations have one, the kernel has none.
+            return [Some(spec::gradient(&y, grad))];
+        }
+        [Some(Var::new(B::exp_backward(y.into_primitive(), grad.into_primitive())))]
     }
 }
 

@@ -25,7 +25,7 @@ mod spec;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::tensor::Tensor;
-use burn_autograd_core::{Error, check as arguments};
+use burn_autograd_core::{Error, Var, apply_rule, check as arguments};
 
 /// The rule of [`exp`](fn@exp), for [`differentiate`](burn_autograd_core::differentiate).
 #[derive(Debug, Clone, Copy)]
@@ -142,5 +142,16 @@ pub trait TensorExp {
 impl<const D: usize> TensorExp for Tensor<D> {
     fn fused_exp(self) -> Self {
         exp(self)
+    }
+}
+
+/// Recorded with its own backward where the variable is being differentiated.
+impl TensorExp for Var {
+    #[track_caller]
+    fn fused_exp(self) -> Self {
+        arguments::transcendental("exp", "x", self.detach().primitive())
+            .unwrap_or_else(|error| panic!("{error}"));
+        let [y] = apply_rule(&Exp, [self]);
+        y
     }
 }

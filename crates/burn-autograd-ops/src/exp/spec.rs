@@ -6,10 +6,15 @@ use burn_autograd_core::Var;
 
 /// eˣ.
 pub(super) fn forward<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
-    Var::<B>::new(x).exp().into_tensor()
+    Var::<B>::new(x).exp().into_primitive()
 }
 
 /// grad·y.
 pub(super) fn backward<B: Backend>(y: FloatTensor<B>, grad: FloatTensor<B>) -> FloatTensor<B> {
-    (Var::<B>::new(y) * Var::new(grad)).into_tensor()
+    gradient(&Var::<B>::new(y), Var::new(grad)).into_primitive()
+}
+
+/// The same where it is being differentiated.
+pub(super) fn gradient<B: Backend>(y: &Var<B>, grad: Var<B>) -> Var<B> {
+    y * grad
 }

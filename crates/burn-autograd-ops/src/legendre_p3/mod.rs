@@ -24,7 +24,7 @@ mod spec;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::tensor::Tensor;
-use burn_autograd_core::{Error, check as arguments};
+use burn_autograd_core::{Error, Var, apply_rule, check as arguments};
 
 /// The rule of [`legendre_p3`], for [`differentiate`](burn_autograd_core::differentiate).
 #[derive(Debug, Clone, Copy)]
@@ -134,5 +134,14 @@ pub trait TensorLegendreP3 {
 impl<const D: usize> TensorLegendreP3 for Tensor<D> {
     fn legendre_p3(self) -> Self {
         legendre_p3(self)
+    }
+}
+
+/// Recorded with its own backward where the variable is being differentiated.
+impl TensorLegendreP3 for Var {
+    #[track_caller]
+    fn legendre_p3(self) -> Self {
+        let [y] = apply_rule(&LegendreP3, [self]);
+        y
     }
 }

@@ -7,11 +7,15 @@ use burn_autograd_core::Var;
 /// x·(5⁄2·x² − 3⁄2).
 pub(super) fn forward<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
     let x = Var::<B>::new(x);
-    (((&x * &x) * 2.5 - 1.5) * x).into_tensor()
+    (((&x * &x) * 2.5 - 1.5) * x).into_primitive()
 }
 
 /// grad·(15⁄2·x² − 3⁄2).
 pub(super) fn backward<B: Backend>(x: FloatTensor<B>, grad: FloatTensor<B>) -> FloatTensor<B> {
-    let (x, grad) = (Var::<B>::new(x), Var::new(grad));
-    (((&x * &x) * 7.5 - 1.5) * grad).into_tensor()
+    gradient(&Var::<B>::new(x), Var::new(grad)).into_primitive()
+}
+
+/// The same where it is being differentiated.
+pub(super) fn gradient<B: Backend>(x: &Var<B>, grad: Var<B>) -> Var<B> {
+    ((x * x) * 7.5 - 1.5) * grad
 }

@@ -3,7 +3,7 @@
 
 use burn_autograd_core::{Context, Floats, Rule, Saved, Var};
 
-use super::{MultiplyAdd, MultiplyAddOps, Needs};
+use super::{MultiplyAdd, MultiplyAddOps, Needs, spec};
 
 impl<B: MultiplyAddOps> Rule<B, 3> for MultiplyAdd {
     fn name(&self) -> std::borrow::Cow<'static, str> {
@@ -21,14 +21,18 @@ impl<B: MultiplyAddOps> Rule<B, 3> for MultiplyAdd {
         if ctx.needs(0) {
             ctx.save([&x]);
         }
-        [Var::new(B::multiply_add(w.into_tensor(), x.into_tensor(), b.into_tensor()))]
+        [Var::new(B::multiply_add(w.into_primitive(), x.into_primitive(), b.into_primitive()))]
     }
 
     fn backward(&self, ctx: Saved<B>, [grad]: [Var<B>; 1]) -> [Option<Var<B>>; 3] {
         let needs = Needs { w: ctx.needs(0), x: ctx.needs(1), b: ctx.needs(2) };
         let shapes = [0, 1, 2].map(|index| ctx.input_shape(index).clone());
         let factors = ctx.into_all_tensors();
-        let operands = std::iter::once(grad).chain(factors).map(Var::into_tensor).collect();
+        if grad.is_recorded() || factors.iter().any(Var::is_recorded) {
+            // A second derivative: Burn's operations have one, the kernel has none.
+            return spec::gradients(&grad, &factors, &shapes, needs);
+        }
+        let operands = std::iter::once(grad).chain(factors).map(Var::into_primitive).collect();
         let Floats(gradients) = B::multiply_add_backward(Floats(operands), shapes, needs);
         let mut gradients = gradients.into_iter().map(Var::new);
         [needs.w, needs.x, needs.b].map(|needed| if needed { gradients.next() } else { None })

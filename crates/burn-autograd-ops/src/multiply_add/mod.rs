@@ -29,7 +29,7 @@ mod spec;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::{Shape, Tensor};
-use burn_autograd_core::{Error, Floats, check as arguments};
+use burn_autograd_core::{Error, Floats, Var, apply_rule, check as arguments};
 
 /// The rule of [`multiply_add`], for [`differentiate`](burn_autograd_core::differentiate).
 #[derive(Debug, Clone, Copy)]
@@ -252,5 +252,19 @@ pub trait TensorMultiplyAdd {
 impl<const D: usize> TensorMultiplyAdd for Tensor<D> {
     fn multiply_add(self, x: Self, b: Self) -> Self {
         multiply_add(self, x, b)
+    }
+}
+
+/// Recorded with its own backward where a variable is being differentiated.
+impl TensorMultiplyAdd for Var {
+    #[track_caller]
+    fn multiply_add(self, x: Self, b: Self) -> Self {
+        arguments::broadcast(
+            "multiply_add",
+            &[("w", &self.shape()), ("x", &x.shape()), ("b", &b.shape())],
+        )
+        .unwrap_or_else(|error| panic!("{error}"));
+        let [y] = apply_rule(&MultiplyAdd, [self, x, b]);
+        y
     }
 }

@@ -1,5 +1,6 @@
 //! Forward and backward in Burn's own operations.
 
+use burn::backend::Backend;
 use burn::backend::tensor::FloatTensor;
 use burn::tensor::Shape;
 use burn_autograd_core::Var;
@@ -12,7 +13,7 @@ pub(super) fn forward<B: MultiplyAddOps>(
     x: FloatTensor<B>,
     b: FloatTensor<B>,
 ) -> FloatTensor<B> {
-    (Var::<B>::new(w) * Var::new(x) + Var::new(b)).into_tensor()
+    (Var::<B>::new(w) * Var::new(x) + Var::new(b)).into_primitive()
 }
 
 /// (grad·x, grad·w).
@@ -22,7 +23,7 @@ pub(super) fn products<B: MultiplyAddOps>(
     grad: FloatTensor<B>,
 ) -> (FloatTensor<B>, FloatTensor<B>) {
     let (w, x, grad) = (Var::<B>::new(w), Var::new(x), Var::new(grad));
-    ((&grad * x).into_tensor(), (grad * w).into_tensor())
+    ((&grad * x).into_primitive(), (grad * w).into_primitive())
 }
 
 /// The gradients that are needed, each summed over what was broadcast.
@@ -34,10 +35,10 @@ pub(super) fn backward<B: MultiplyAddOps>(
     needs: Needs,
 ) -> Gradients<FloatTensor<B>> {
     let grad = Var::<B>::new(grad);
-    let db = needs.b.then(|| grad.clone().reduce_to(&b_shape).into_tensor());
+    let db = needs.b.then(|| grad.clone().reduce_to(&b_shape).into_primitive());
     let (dw, dx) = match (needs.w, needs.x, w, x) {
         (true, true, Some(w), Some(x)) => {
-            let (dw, dx) = B::multiply_add_products(w, x, grad.into_tensor());
+            let (dw, dx) = B::multiply_add_products(w, x, grad.into_primitive());
             (Some(Var::<B>::new(dw)), Some(Var::new(dx)))
         }
         (true, false, _, Some(x)) => (Some(grad * Var::new(x)), None),
@@ -46,8 +47,22 @@ pub(super) fn backward<B: MultiplyAddOps>(
         _ => panic!("multiply_add: a factor that the backward needs was not saved"),
     };
     [
-        dw.map(|dw| dw.reduce_to(&w_shape).into_tensor()),
-        dx.map(|dx| dx.reduce_to(&x_shape).into_tensor()),
+        dw.map(|dw| dw.reduce_to(&w_shape).into_primitive()),
+        dx.map(|dx| dx.reduce_to(&x_shape).into_primitive()),
         db,
     ]
+}
+
+/// The same where it is being differentiated. The factors are `w` if the gradient of `x` is needed,
+/// then `x` if that of `w` is.
+pub(super) fn gradients<B: Backend>(
+    grad: &Var<B>,
+    factors: &[Var<B>],
+    [w_shape, x_shape, b_shape]: &[Shape; 3],
+    needs: Needs,
+) -> Gradients<Var<B>> {
+    let mut factors = factors.iter();
+    let dx = needs.x.then(|| factors.next()).flatten().map(|w| (grad * w).reduce_to(x_shape));
+    let dw = needs.w.then(|| factors.next()).flatten().map(|x| (grad * x).reduce_to(w_shape));
+    [dw, dx, needs.b.then(|| grad.clone().reduce_to(b_shape))]
 }

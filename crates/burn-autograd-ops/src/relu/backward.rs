@@ -2,7 +2,7 @@
 
 use burn_autograd_core::{Context, Rule, Saved, Var};
 
-use super::{ReluOps, SelfDefinedRelu};
+use super::{ReluOps, SelfDefinedRelu, spec};
 
 impl<B: ReluOps> Rule<B, 1> for SelfDefinedRelu {
     fn name(&self) -> std::borrow::Cow<'static, str> {
@@ -15,12 +15,16 @@ impl<B: ReluOps> Rule<B, 1> for SelfDefinedRelu {
 
     fn forward(&self, ctx: &mut Context<B>, [x]: [Var<B>; 1]) -> [Var<B>; 1] {
         ctx.save([&x]);
-        [Var::new(B::self_defined_relu(x.into_tensor()))]
+        [Var::new(B::self_defined_relu(x.into_primitive()))]
     }
 
     fn backward(&self, ctx: Saved<B>, [grad]: [Var<B>; 1]) -> [Option<Var<B>>; 1] {
         let [x] = ctx.into_tensors();
-        [Some(Var::new(B::self_defined_relu_backward(x.into_tensor(), grad.into_tensor())))]
+        if x.is_recorded() || grad.is_recorded() {
+            // A second derivative: Burn's operations have one, the kernel has none.
+            return [Some(spec::gradient(&x, grad))];
+        }
+        [Some(Var::new(B::self_defined_relu_backward(x.into_primitive(), grad.into_primitive())))]
     }
 }
 

@@ -1,0 +1,172 @@
+//! Finding the operation whose backward makes the first NaN or infinity.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+#[cfg(feature = "autodiff")]
+use std::marker::PhantomData;
+use std::panic::Location;
+
+use burn::backend::Backend;
+
+use crate::{Error, ErrorKind, Var};
+
+thread_local! {
+    static DEPTH: Cell<usize> = const { Cell::new(0) };
+    static LAST_FINITE: Cell<Option<&'static Location<'static>>> = const { Cell::new(None) };
+}
+
+/// While it lives, backward passes on this thread look for the first NaN or infinity: the
+/// counterpart of `torch.autograd.detect_anomaly`.
+///
+/// - A [`Function`](crate::Function) that was applied while the mode was on panics, in the backward
+///   pass, if it makes a non-finite gradient of finite ones. The message names the function, the
+///   input, and the file and line where it was applied.
+/// - A [`Var`] operation does the same in the transforms; they return the message as an error.
+/// - Burn's own operations are located between two calls of [`watch`](crate::watch).
+///
+/// Every check reads a number back from the device: use it to find a fault, not in production.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_core::{AnomalyMode, Transform, Var};
+///
+/// let x = Tensor::<1>::from_floats([0.0], &Device::flex());
+/// let _mode = AnomalyMode::enable();
+/// // √(x²) is |x|; its backward divides 0 by 0 at 0.
+/// let error = Transform::new().grad(|x: Var| x.powi(2).sqrt().sum(), x).unwrap_err();
+/// assert_eq!(error.operation(), "sqrt");
+/// # }
+/// ```
+#[derive(Debug)]
+#[must_use = "the mode is on as long as this lives"]
+pub struct AnomalyMode(());
+
+impl AnomalyMode {
+    /// Turns the mode on for this thread.
+    pub fn enable() -> Self {
+        DEPTH.set(DEPTH.get() + 1);
+        Self(())
+    }
+}
+
+impl Drop for AnomalyMode {
+    fn drop(&mut self) {
+        DEPTH.set(DEPTH.get() - 1);
+        LAST_FINITE.set(None);
+    }
+}
+
+pub(crate) fn enabled() -> bool {
+    DEPTH.get() > 0
+}
+
+pub(crate) fn is_finite<B: Backend>(var: &Var<B>) -> bool {
+    if var.shape().num_elements() == 0 {
+        return true;
+    }
+    // 0·x is NaN for both, and the sum keeps it.
+    let _off = crate::tape::Recording::set(false);
+    (var * 0.0).sum().to_data().iter::<f64>().all(f64::is_finite)
+}
+
+/// Blames an operation.
+pub(crate) fn error(name: &Cow<'static, str>, input: usize, place: &Location<'_>) -> Error {
+    Error::new(
+        ErrorKind::Derivative,
+        name.clone(),
+        format!("gradient of input {input}"),
+        format!("finite numbers, from finite gradients (the operation was applied at {place})"),
+        "NaN or infinity",
+    )
+}
+
+/// Remembers that gradients were finite at a place, or blames what lies between it and the last
+/// place where they were.
+#[cfg(feature = "autodiff")]
+pub(crate) fn passed(var: &Var, place: &'static Location<'static>) -> Result<(), Error> {
+    if is_finite(var) {
+        LAST_FINITE.set(Some(place));
+        return Ok(());
+    }
+    let (expected, whence) = match LAST_FINITE.get() {
+        Some(last) => ("finite numbers, as at", format!("{last}")),
+        None => ("finite numbers", "from the end of the computation".into()),
+    };
+    Err(Error::new(
+        ErrorKind::Derivative,
+        "watch",
+        format!("gradient at {place}"),
+        format!("{expected} {whence}: an operation between these places makes them"),
+        "NaN or infinity",
+    ))
+}
+
+/// A function that checks its own gradients, and knows where it was applied.
+#[cfg(feature = "autodiff")]
+#[derive(Debug, Clone)]
+pub(crate) struct Checked<F, const N: usize, const M: usize> {
+    function: F,
+    place: &'static Location<'static>,
+    arity: PhantomData<fn() -> ([u8; N], [u8; M])>,
+}
+
+#[cfg(feature = "autodiff")]
+mod checked {
+    use super::*;
+    use crate::{Context, Function, Saved};
+
+    impl<F: Function<N, M>, const N: usize, const M: usize> Checked<F, N, M> {
+        #[track_caller]
+        pub(crate) fn new(function: F) -> Self {
+            Self { function, place: Location::caller(), arity: PhantomData }
+        }
+    }
+
+    impl<F: Function<N, M>, const N: usize, const M: usize> Function<N, M> for Checked<F, N, M> {
+        fn name(&self) -> Cow<'static, str> {
+            self.function.name()
+        }
+
+        fn recomputes(&self) -> bool {
+            self.function.recomputes()
+        }
+
+        fn once_differentiable(&self) -> bool {
+            self.function.once_differentiable()
+        }
+
+        fn differentiable(&self, output: usize) -> bool {
+            self.function.differentiable(output)
+        }
+
+        fn optional(&self, input: usize) -> bool {
+            self.function.optional(input)
+        }
+
+        fn forward(&self, ctx: &mut Context, inputs: [Var; N]) -> [Var; M] {
+            self.function.forward(ctx, inputs)
+        }
+
+        fn forward_partial(&self, ctx: &mut Context, inputs: [Option<Var>; N]) -> [Var; M] {
+            self.function.forward_partial(ctx, inputs)
+        }
+
+        fn backward(&self, ctx: Saved, grads: [Var; M]) -> [Option<Var>; N] {
+            self.backward_partial(ctx, grads.map(Some))
+        }
+
+        fn backward_partial(&self, ctx: Saved, grads: [Option<Var>; M]) -> [Option<Var>; N] {
+            let finite = grads.iter().flatten().all(is_finite);
+            let found = self.function.backward_partial(ctx, grads);
+            if finite {
+                let broken =
+                    |grad: &Option<Var>| grad.as_ref().is_some_and(|grad| !is_finite(grad));
+                if let Some(input) = found.iter().position(broken) {
+                    panic!("{}", error(&self.function.name(), input, self.place));
+                }
+            }
+            found
+        }
+    }
+}

@@ -1,0 +1,83 @@
+use burn::backend::{AutodiffBackend, Dispatch, DispatchAutodiffContext, TensorMetadata};
+use burn::tensor::Tensor;
+
+use crate::{Error, ErrorKind, Tensors};
+
+/// The gradients of a loss on Burn's own graph, with what Burn leaves to the caller checked: the
+/// strict form of `loss.backward()` and `x.grad(&gradients)`.
+///
+/// Consumes the graph, as `backward()` does; the gradients are constants. For gradients that can be
+/// differentiated, or taken more than once, see [`grad`](crate::grad) and [`vjp`](crate::vjp).
+///
+/// # Errors
+///
+/// - [`ErrorKind::Shape`] if the loss has several elements (Burn would silently sum them);
+/// - [`ErrorKind::Derivative`] if the loss or an input is untracked, or the loss does not depend on
+///   an input (Burn's `grad` gives `None`).
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_core::gradients;
+///
+/// let device = Device::flex().autodiff();
+/// let x = Tensor::<1>::from_floats([1.0, 2.0], &device).require_grad();
+/// let y = x.clone() * 3.0;
+/// let error = gradients(y.clone(), x.clone()).unwrap_err();
+/// assert!(error.to_string().contains("one element"));
+/// let dx = gradients(y.sum(), x).unwrap();
+/// assert_eq!(dx.to_data().try_to_vec::<f32>().unwrap(), [3.0, 3.0]);
+/// # }
+/// ```
+pub fn gradients<const D: usize, I: Tensors>(loss: Tensor<D>, inputs: I) -> Result<I, Error> {
+    const OPERATION: &str = "gradients";
+    let loss = loss.into_dispatch();
+    let error = |argument: String, expected: &str, got: String| {
+        Err(Error::new(ErrorKind::Derivative, OPERATION, argument, expected, got))
+    };
+    let tracked = |tensor: &burn::backend::DispatchTensor| {
+        tensor.autodiff != DispatchAutodiffContext::Disabled && Dispatch::is_tracked(tensor)
+    };
+    if loss.shape().num_elements() != 1 {
+        return Err(Error::new(
+            ErrorKind::Shape,
+            OPERATION,
+            "loss",
+            "one element",
+            format!("the shape {:?}", loss.shape().to_vec()),
+        ));
+    }
+    if !tracked(&loss) {
+        return error(
+            "loss".into(),
+            "a tensor that depends on a tracked one",
+            "an untracked one".into(),
+        );
+    }
+    let inputs = inputs.into_dispatch();
+    for (index, input) in inputs.iter().enumerate() {
+        let leaf = tracked(input)
+            && <Dispatch as burn::backend::ops::FloatTensorOps<_>>::float_is_require_grad(input);
+        if !leaf {
+            let expected = "a tensor with require_grad()";
+            let got = if tracked(input) {
+                "one computed from tracked tensors"
+            } else {
+                "an untracked one"
+            };
+            return error(format!("inputs[{index}]"), expected, got.into());
+        }
+    }
+    let found = <Dispatch as AutodiffBackend>::backward(loss);
+    let mut grads = Vec::with_capacity(inputs.len());
+    for (index, input) in inputs.iter().enumerate() {
+        match <Dispatch as AutodiffBackend>::grad(input, &found) {
+            Some(grad) => grads.push(grad),
+            None => {
+                let expected = "an input that the loss depends on";
+                return error(format!("inputs[{index}]"), expected, "one that it does not".into());
+            }
+        }
+    }
+    Ok(I::from_dispatch(grads))
+}

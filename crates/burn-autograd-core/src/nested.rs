@@ -1,0 +1,51 @@
+use burn::backend::ops::FloatTensorOps;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, AutodiffBackend, Backend, TensorMetadata};
+
+/// The vector-Jacobian product of a composition, on the primitives of one backend.
+///
+/// `function` is run on a new autodiff level over `B`; the result is Σⱼ ⟨cotangentsⱼ, outputsⱼ⟩
+/// differentiated with respect to every input, zeros where nothing depends on it. The result lives
+/// on `B`: if that is itself an autodiff backend, it is tracked, and can be differentiated again.
+///
+/// For extension traits of operations with kernels: call it in a default body, with the trait's own method on
+/// `Autodiff<Self>`, and the product is available on every backend and to any order.
+///
+/// # Panics
+///
+/// If a cotangent does not have its output's shape.
+pub fn vector_jacobian_product<B: Backend, const N: usize, const M: usize>(
+    function: impl FnOnce([FloatTensor<Autodiff<B>>; N]) -> [FloatTensor<Autodiff<B>>; M],
+    inputs: [FloatTensor<B>; N],
+    cotangents: [FloatTensor<B>; M],
+) -> [FloatTensor<B>; N] {
+    type Level<B> = Autodiff<B>;
+    let leaves =
+        inputs.map(|input| <Level<B> as AutodiffBackend>::from_inner(input).require_grad());
+    let outputs = function(leaves.clone());
+    let objective = outputs
+        .into_iter()
+        .zip(cotangents)
+        .filter(|(output, _)| output.is_tracked())
+        .map(|(output, cotangent)| {
+            assert!(
+                output.shape() == cotangent.shape(),
+                "vector_jacobian_product: argument `cotangents`: expected the output's shape {:?}, \
+                 got {:?}",
+                output.shape().to_vec(),
+                cotangent.shape().to_vec()
+            );
+            let cotangent = <Level<B> as AutodiffBackend>::from_inner(cotangent);
+            Level::<B>::float_sum(Level::<B>::float_mul(output, cotangent))
+        })
+        .reduce(Level::<B>::float_add);
+    let Some(objective) = objective else {
+        return leaves.map(|leaf| zeros_like::<B>(leaf.primitive()));
+    };
+    let grads = objective.backward();
+    leaves.map(|leaf| leaf.grad(&grads).unwrap_or_else(|| zeros_like::<B>(leaf.primitive())))
+}
+
+fn zeros_like<B: Backend>(tensor: &FloatTensor<B>) -> FloatTensor<B> {
+    B::float_zeros(tensor.shape(), &tensor.device(), tensor.dtype().into())
+}

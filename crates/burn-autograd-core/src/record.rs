@@ -1,0 +1,220 @@
+//! Runs a rule on variables that are being differentiated.
+
+use std::borrow::Cow;
+
+use burn::backend::Backend;
+use burn::backend::tensor::FloatTensor;
+
+use crate::rule::{Meta, check_gradient};
+use crate::tape::{self, Edge, Recording};
+use crate::var::Origin;
+use crate::{Context, Error, ErrorKind, Rule, Saved, Var};
+
+/// Applies a rule to variables, as any operation on [`Var`]s: recorded with the rule's own backward
+/// where one of the variables is being differentiated, and otherwise only run.
+///
+/// This is how an operation with kernels is used inside the functions that are given to
+/// [`grad`](crate::grad) and the other transforms.
+///
+/// A second derivative goes through the body of the rule's backward: what that hands to a kernel has
+/// to be a rule too, or be written in `Var` operations when
+/// [`is_recorded`](Var::is_recorded) says so.
+#[track_caller]
+pub fn apply_rule<B, R, const N: usize, const M: usize>(
+    rule: &R,
+    inputs: [Var<B>; N],
+) -> [Var<B>; M]
+where
+    B: Backend,
+    R: Rule<B, N, M>,
+{
+    let mut index = 0;
+    let bare = inputs.each_ref().map(|input| {
+        index += 1;
+        input.as_input(index - 1)
+    });
+    let needs: Vec<_> = inputs.iter().map(Var::is_recorded).collect();
+    let mut context = Context::new(needs.clone());
+    let outputs = rule.forward(&mut context, bare);
+    if let Some(leak) = outputs.iter().find(|output| output.is_recorded()) {
+        Error::new(
+            ErrorKind::Contract,
+            rule.name(),
+            "forward",
+            "outputs computed from the inputs alone",
+            format!(
+                "one computed, by {:?}, from another variable that is being differentiated",
+                leak.operation().unwrap_or_default()
+            ),
+        )
+        .raise();
+    }
+    if !needs.contains(&true) {
+        return outputs.map(|output| Var::new(output.into_raw()));
+    }
+
+    let recorded = Recorded::<B, R, N, M>::new(rule.clone(), &inputs, context.kept, &outputs);
+    let parents = inputs.iter().map(|input| input.edge().cloned()).collect();
+    let edge = Edge::operation(rule.name(), parents, M, move |arrived| recorded.backward(arrived));
+    let mut index = 0;
+    outputs.map(|output| {
+        let tensor = output.into_raw();
+        index += 1;
+        if !rule.differentiable(index - 1) {
+            return Var::new(tensor);
+        }
+        Var::placed(tensor, Edge { node: edge.node.clone(), output: index - 1 })
+    })
+}
+
+/// One kept tensor, as the tape knows it.
+#[derive(Debug)]
+enum Stored<B: Backend> {
+    Input(usize),
+    Output(usize, FloatTensor<B>),
+    /// `None` if it has to be computed again in any case.
+    Intermediate(Option<FloatTensor<B>>),
+}
+
+/// What the backward of a recorded rule needs.
+#[derive(Debug)]
+struct Recorded<B: Backend, R, const N: usize, const M: usize> {
+    rule: R,
+    name: Cow<'static, str>,
+    /// The inputs that are kept, or are needed to compute an intermediate again.
+    inputs: [Option<Var<B>>; N],
+    stored: Vec<Stored<B>>,
+    input_metas: Vec<Meta<B>>,
+    output_metas: Vec<Meta<B>>,
+}
+
+impl<B: Backend, R: Rule<B, N, M>, const N: usize, const M: usize> Recorded<B, R, N, M> {
+    fn new(
+        rule: R,
+        inputs: &[Var<B>; N],
+        kept: Vec<Option<Var<B>>>,
+        outputs: &[Var<B>; M],
+    ) -> Self {
+        let stored: Vec<_> = kept
+            .into_iter()
+            .map(|kept| match kept {
+                None => Stored::Intermediate(None),
+                Some(kept) => match kept.origin() {
+                    Origin::Input(index) => Stored::Input(index),
+                    origin => match outputs.iter().position(|output| output.origin() == origin) {
+                        Some(output) => Stored::Output(output, kept.into_raw()),
+                        None => Stored::Intermediate(Some(kept.into_raw())),
+                    },
+                },
+            })
+            .collect();
+        let all = stored.iter().any(|stored| matches!(stored, Stored::Intermediate(_)));
+        let kept = |index| {
+            all || stored.iter().any(|stored| matches!(stored, Stored::Input(i) if *i == index))
+        };
+        Self {
+            name: rule.name(),
+            inputs: std::array::from_fn(|index| kept(index).then(|| inputs[index].clone())),
+            input_metas: inputs.iter().map(|input| Meta::of(input.raw())).collect(),
+            output_metas: outputs.iter().map(|output| Meta::of(output.raw())).collect(),
+            rule,
+            stored,
+        }
+    }
+
+    fn backward(&self, arrived: tape::Arrived<'_, B>) -> Result<Vec<Option<Var<B>>>, Error> {
+        let again = tape::recording();
+        let once = again && self.rule.once_differentiable();
+        let grads: Vec<_> = arrived.grads.clone();
+        // A kept intermediate would be a constant to a second derivative, which would be wrong
+        // without a word.
+        let stale = |stored: &Stored<B>| match stored {
+            Stored::Intermediate(tensor) => tensor.is_none() || (again && !once),
+            _ => false,
+        };
+        let mut fresh = match self.stored.iter().any(stale) {
+            true => self.run_again()?,
+            false => Vec::new(),
+        };
+        let tensor = |(position, stored): (usize, &Stored<B>)| match stored {
+            Stored::Input(index) => {
+                let input = self.inputs[*index].as_ref().expect("a kept input is held");
+                input.as_placed_input(*index)
+            }
+            Stored::Output(index, tensor) => arrived.output(*index, tensor.clone()),
+            Stored::Intermediate(tensor) => match fresh.get_mut(position).and_then(Option::take) {
+                Some(again) => again,
+                None => Var::new(tensor.clone().expect("it was kept, or computed again")),
+            },
+        };
+        let tensors = self.stored.iter().enumerate().map(tensor).collect();
+        let saved = Saved {
+            name: self.name.clone(),
+            needs: arrived.needs.to_vec(),
+            tensors,
+            inputs: self.input_metas.clone(),
+            outputs: self.output_metas.clone(),
+        };
+        let mut incoming = grads.iter().cloned();
+        let incoming = std::array::from_fn(|_| incoming.next().flatten());
+        let found = {
+            let _name = tape::Within::enter(&self.name, "backward");
+            let _off = once.then(|| Recording::set(false));
+            self.rule.backward_partial(saved, incoming)
+        };
+
+        let mut passed = Vec::with_capacity(N);
+        for (index, grad) in found.into_iter().enumerate() {
+            let Some(grad) = grad.filter(|_| arrived.needs[index]) else {
+                passed.push(None);
+                continue;
+            };
+            check_gradient::<B>(&self.name, index, &self.input_metas[index], grad.raw())?;
+            passed.push(Some(if once { self.refuse_second(grad, &grads, &arrived) } else { grad }));
+        }
+        Ok(passed)
+    }
+
+    /// The kept tensors as functions of the inputs, from another run of the forward.
+    fn run_again(&self) -> Result<Vec<Option<Var<B>>>, Error> {
+        let mut context = Context::new(vec![true; N]);
+        let mut index = 0;
+        let inputs = self.inputs.each_ref().map(|input| {
+            index += 1;
+            input.as_ref().expect("all inputs are held").as_placed_input(index - 1)
+        });
+        let _name = tape::Within::enter(&self.name, "forward");
+        self.rule.forward_again(&mut context, inputs);
+        let tensors = context.kept;
+        if tensors.len() != self.stored.len() {
+            return Err(Error::new(
+                ErrorKind::Contract,
+                self.name.clone(),
+                "forward",
+                format!("the {} saved tensors of the first run", self.stored.len()),
+                format!("{} in a second run with the same inputs", tensors.len()),
+            ));
+        }
+        Ok(tensors)
+    }
+
+    /// A gradient whose own derivative is an error that names the rule.
+    fn refuse_second(
+        &self,
+        grad: Var<B>,
+        incoming: &[Option<Var<B>>],
+        arrived: &tape::Arrived<'_, B>,
+    ) -> Var<B> {
+        let name = self.name.clone();
+        let parents: Vec<_> = incoming
+            .iter()
+            .map(|grad| grad.as_ref().and_then(|grad| grad.edge().cloned()))
+            .chain(arrived.parents().iter().cloned())
+            .collect();
+        let label = format!("{}.once_differentiable", self.name);
+        let edge = Edge::operation(label, parents, 1, move |_| {
+            Err(Error::once_differentiable(name.clone()))
+        });
+        Var::placed(grad.into_raw(), edge)
+    }
+}

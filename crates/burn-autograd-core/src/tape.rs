@@ -1,0 +1,303 @@
+//! The tape: what an operation on [`Var`]s leaves behind, and the sweep that turns it into
+//! derivatives.
+//!
+//! Burn's own graph is consumed by one backward pass and gives constants. This one is a plain,
+//! immutable value: it is read as often as one likes, its derivatives are again [`Var`]s with a
+//! place on it, and it is freed with the last `Var` that refers to it. Every derivative is written
+//! in terms of the operations that have one, so that the order is not limited; nothing nests, so
+//! that one backend type serves every order.
+
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt;
+use std::panic::Location;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use burn::backend::Backend;
+use burn::backend::tensor::FloatTensor;
+
+use crate::{Error, ErrorKind, Var};
+
+/// A new number, larger than all before: nodes in this order are in topological order.
+pub(crate) fn fresh() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+thread_local! {
+    static RECORDING: Cell<bool> = const { Cell::new(true) };
+}
+
+/// Whether operations on this thread leave a trace.
+pub(crate) fn recording() -> bool {
+    RECORDING.get()
+}
+
+/// Turns recording on or off until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Recording(bool);
+
+impl Recording {
+    pub(crate) fn set(on: bool) -> Self {
+        Self(RECORDING.replace(on))
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        RECORDING.set(self.0);
+    }
+}
+
+thread_local! {
+    static WITHIN: std::cell::RefCell<Vec<(Cow<'static, str>, &'static str)>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+/// Names the function whose body runs, for errors, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Within(());
+
+impl Within {
+    pub(crate) fn enter(name: &Cow<'static, str>, part: &'static str) -> Self {
+        WITHIN.with_borrow_mut(|stack| stack.push((name.clone(), part)));
+        Self(())
+    }
+
+    /// An operation, and within which function's body it runs.
+    pub(crate) fn describe(operation: &str) -> Option<String> {
+        WITHIN.with_borrow(|stack| {
+            stack.last().map(|(name, part)| format!("{operation} (in the {part} of {name})"))
+        })
+    }
+}
+
+impl Drop for Within {
+    fn drop(&mut self) {
+        WITHIN.with_borrow_mut(Vec::pop);
+    }
+}
+
+/// Runs `body` without recording it: its results are constants. The counterpart of `torch.no_grad`
+/// for [`Var`]s.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_core::{Var, grad, without_recording};
+///
+/// let x = Tensor::<1>::from_floats([3.0], &Device::flex());
+/// // x·x with the first factor held constant.
+/// let dx = grad(|x: Var| without_recording(|| &x * 1.0) * x, x);
+/// assert_eq!(dx.into_scalar::<f32>(), 3.0);
+/// # }
+/// ```
+pub fn without_recording<T>(body: impl FnOnce() -> T) -> T {
+    let _off = Recording::set(false);
+    body()
+}
+
+/// What a node's backward is given.
+#[derive(Debug)]
+pub(crate) struct Arrived<'a, B: Backend> {
+    node: &'a Arc<Node<B>>,
+    /// The gradient of each output; `None` where it was not used.
+    pub(crate) grads: Vec<Option<Var<B>>>,
+    /// Which parents' gradients lead to something that is asked for.
+    pub(crate) needs: &'a [bool],
+}
+
+impl<B: Backend> Arrived<'_, B> {
+    /// The gradient of the only output.
+    pub(crate) fn grad(&mut self) -> Var<B> {
+        self.grads[0].take().expect("a node with one output runs only if its gradient arrived")
+    }
+
+    /// An output, with its place on the tape: a derivative may refer to it.
+    pub(crate) fn output(&self, index: usize, tensor: FloatTensor<B>) -> Var<B> {
+        Var::placed(tensor, Edge { node: self.node.clone(), output: index })
+    }
+
+    /// The places of the node's inputs.
+    pub(crate) fn parents(&self) -> &[Option<Edge<B>>] {
+        &self.node.parents
+    }
+}
+
+type Backward<B> = Box<dyn Fn(Arrived<'_, B>) -> Result<Vec<Option<Var<B>>>, Error> + Send + Sync>;
+
+/// One recorded operation.
+pub(crate) struct Node<B: Backend> {
+    id: u64,
+    pub(crate) name: Cow<'static, str>,
+    pub(crate) place: &'static Location<'static>,
+    pub(crate) parents: Vec<Option<Edge<B>>>,
+    outputs: usize,
+    /// `None` for a leaf.
+    backward: Option<Backward<B>>,
+}
+
+impl<B: Backend> fmt::Debug for Node<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{} at {}", self.name, self.id, self.place)
+    }
+}
+
+/// A tape may be as long as a training run: its nodes are freed in a loop, not by recursion.
+impl<B: Backend> Drop for Node<B> {
+    fn drop(&mut self) {
+        let mut pending = std::mem::take(&mut self.parents);
+        // What the closure holds of the tape are the parents: with these still alive, dropping it
+        // drops no node.
+        self.backward = None;
+        while let Some(edge) = pending.pop() {
+            if let Some(mut node) = edge.and_then(|edge| Arc::into_inner(edge.node)) {
+                pending.append(&mut node.parents);
+                node.backward = None;
+            }
+        }
+    }
+}
+
+/// Which output of which operation a [`Var`] is.
+#[derive(Debug)]
+pub(crate) struct Edge<B: Backend> {
+    pub(crate) node: Arc<Node<B>>,
+    pub(crate) output: usize,
+}
+
+impl<B: Backend> Clone for Edge<B> {
+    fn clone(&self) -> Self {
+        Self { node: self.node.clone(), output: self.output }
+    }
+}
+
+impl<B: Backend> Edge<B> {
+    /// The start of a tape.
+    #[track_caller]
+    pub(crate) fn leaf() -> Self {
+        let node = Node {
+            id: fresh(),
+            name: "leaf".into(),
+            place: Location::caller(),
+            parents: Vec::new(),
+            outputs: 1,
+            backward: None,
+        };
+        Self { node: Arc::new(node), output: 0 }
+    }
+
+    /// An operation on `parents`, of which at least one has a place.
+    #[track_caller]
+    pub(crate) fn operation(
+        name: impl Into<Cow<'static, str>>,
+        parents: Vec<Option<Self>>,
+        outputs: usize,
+        backward: impl Fn(Arrived<'_, B>) -> Result<Vec<Option<Var<B>>>, Error> + Send + Sync + 'static,
+    ) -> Self {
+        let node = Node {
+            id: fresh(),
+            name: name.into(),
+            place: Location::caller(),
+            parents,
+            outputs,
+            backward: Some(Box::new(backward)),
+        };
+        Self { node: Arc::new(node), output: 0 }
+    }
+
+    pub(crate) fn key(&self) -> (u64, usize) {
+        (self.node.id, self.output)
+    }
+}
+
+/// The gradients of Σ ⟨cotangent, root⟩ with respect to `wanted`, which may be anywhere on the tape;
+/// `None` where no root depends on it.
+///
+/// With `record` the result is on the tape itself.
+pub(crate) fn sweep<B: Backend>(
+    roots: Vec<(Edge<B>, Var<B>)>,
+    wanted: &[Edge<B>],
+    record: bool,
+) -> Result<Vec<Option<Var<B>>>, Error> {
+    let targets: HashSet<(u64, usize)> = wanted.iter().map(Edge::key).collect();
+
+    // Everything that the roots depend on, in topological order.
+    let mut reached: BTreeMap<u64, Arc<Node<B>>> = BTreeMap::new();
+    let mut pending: Vec<Arc<Node<B>>> = roots.iter().map(|(edge, _)| edge.node.clone()).collect();
+    while let Some(node) = pending.pop() {
+        if !reached.contains_key(&node.id) {
+            pending.extend(node.parents.iter().flatten().map(|edge| edge.node.clone()));
+            reached.insert(node.id, node);
+        }
+    }
+    // Of these, what leads to something that is asked for.
+    let mut leads: HashSet<u64> = HashSet::new();
+    let is_on_the_way = |leads: &HashSet<u64>, edge: &Edge<B>| {
+        targets.contains(&edge.key()) || leads.contains(&edge.node.id)
+    };
+    for (id, node) in &reached {
+        if node.parents.iter().flatten().any(|edge| is_on_the_way(&leads, edge)) {
+            leads.insert(*id);
+        }
+    }
+
+    let mut grads: HashMap<(u64, usize), Var<B>> = HashMap::new();
+    let add = |grads: &mut HashMap<_, Var<B>>, key, grad: Var<B>| {
+        let sum = match grads.remove(&key) {
+            Some(sum) => sum + grad,
+            None => grad,
+        };
+        grads.insert(key, sum);
+    };
+    let _mode = Recording::set(record);
+    for (edge, cotangent) in roots {
+        add(&mut grads, edge.key(), cotangent);
+    }
+    let mut found: HashMap<(u64, usize), Var<B>> = HashMap::new();
+    for (id, node) in reached.iter().rev() {
+        let arrived: Vec<_> =
+            (0..node.outputs).map(|output| grads.remove(&(*id, output))).collect();
+        if arrived.iter().all(Option::is_none) {
+            continue;
+        }
+        for (output, grad) in arrived.iter().enumerate() {
+            if let Some(grad) = grad
+                && targets.contains(&(*id, output))
+            {
+                found.insert((*id, output), grad.clone());
+            }
+        }
+        let Some(backward) = node.backward.as_ref().filter(|_| leads.contains(id)) else {
+            continue;
+        };
+        let needs: Vec<_> = node
+            .parents
+            .iter()
+            .map(|edge| edge.as_ref().is_some_and(|edge| is_on_the_way(&leads, edge)))
+            .collect();
+        let finite = crate::anomaly::enabled()
+            .then(|| arrived.iter().flatten().all(crate::anomaly::is_finite));
+        let passed = backward(Arrived { node, grads: arrived, needs: &needs })?;
+        for (index, (parent, grad)) in node.parents.iter().zip(passed).enumerate() {
+            let (Some(parent), Some(grad), true) = (parent, grad, needs[index]) else { continue };
+            if finite == Some(true) && !crate::anomaly::is_finite(&grad) {
+                return Err(crate::anomaly::error(&node.name, index, node.place));
+            }
+            add(&mut grads, parent.key(), grad);
+        }
+    }
+    Ok(wanted.iter().map(|edge| found.get(&edge.key()).cloned()).collect())
+}
+
+pub(crate) fn not_on_tape(operation: &'static str, argument: String) -> Error {
+    Error::new(
+        ErrorKind::Derivative,
+        operation,
+        argument,
+        "a variable that is being differentiated (an argument of the function that a transform \
+         is given, Var::leaf, or something computed from them)",
+        "a constant",
+    )
+}

@@ -1,0 +1,292 @@
+//! Functions of one element.
+
+use std::f64::consts::{FRAC_2_SQRT_PI, LN_2};
+
+use burn::backend::Backend;
+use burn::backend::tensor::FloatTensor;
+
+use super::Var;
+
+impl<B: Backend> Var<B> {
+    /// Refuses what the device computes wrongly in this data type.
+    fn transcendental(&self, name: &str) {
+        crate::check::transcendental_on::<B>(name, "self", self.dtype(), &self.device())
+            .unwrap_or_else(|error| error.raise());
+    }
+
+    /// xⁿ for an integer n, by repeated multiplication: exact in sign, and more accurate than a
+    /// general power on devices whose `pow` goes through logarithms. x⁰ is 1.
+    ///
+    /// Derivative: n·xⁿ⁻¹.
+    #[must_use]
+    #[track_caller]
+    pub fn powi(&self, exponent: i32) -> Self {
+        if exponent == 0 {
+            return self.ones_like();
+        }
+        Self::op(
+            "powi",
+            [self.clone()],
+            |[x]| x.clone(),
+            |[x]| power::<B>(x, exponent),
+            move |x, g, _| match exponent {
+                1 => [Some(g)],
+                _ => [Some(g * (f64::from(exponent) * x.powi(exponent - 1)))],
+            },
+        )
+    }
+
+    /// xᵖ for a real p; NaN for x < 0 unless p is an integer. An integer p is [`powi`](Self::powi).
+    ///
+    /// Derivative: p·xᵖ⁻¹.
+    ///
+    /// # Panics
+    ///
+    /// In `f64` on wgpu, whose adapters compute it wrongly.
+    #[must_use]
+    #[track_caller]
+    pub fn powf(&self, exponent: f64) -> Self {
+        if exponent.fract() == 0.0 && exponent.abs() <= 64.0 {
+            return self.powi(exponent as i32);
+        }
+        self.transcendental("powf");
+        Self::op(
+            "powf",
+            [self.clone()],
+            |[x]| x.clone(),
+            |[x]| B::float_powf_scalar(x, exponent.into()),
+            move |x, g, _| [Some(g * (exponent * x.powf(exponent - 1.0)))],
+        )
+    }
+
+    /// xʸ for x > 0, elementwise with broadcasting, as e^(y·ln x).
+    ///
+    /// Derivatives: y·xʸ⁻¹ and xʸ·ln x.
+    ///
+    /// # Panics
+    ///
+    /// In `f64` on wgpu, whose adapters compute it wrongly.
+    #[must_use]
+    #[track_caller]
+    pub fn pow(&self, exponent: &Self) -> Self {
+        (exponent * self.log()).exp()
+    }
+
+    /// eˣ. Derivative: eˣ.
+    ///
+    /// # Panics
+    ///
+    /// In `f64` on wgpu, whose adapters compute it wrongly.
+    #[must_use]
+    #[track_caller]
+    pub fn exp(&self) -> Self {
+        self.transcendental("exp");
+        Self::op_by_output("exp", self, B::float_exp, |y, g| g * y)
+    }
+
+    /// ln x. Derivative: 1⁄x.
+    ///
+    /// # Panics
+    ///
+    /// In `f64` on wgpu, whose adapters compute it wrongly.
+    #[must_use]
+    #[track_caller]
+    pub fn log(&self) -> Self {
+        self.transcendental("log");
+        let log = |[x]: [_; 1]| B::float_log(x);
+        Self::op("log", [self.clone()], |[x]| x.clone(), log, |x, g, _| [Some(g / x)])
+    }
+
+    /// ln(1 + x), accurate near 0. Derivative: 1⁄(1 + x).
+    ///
+    /// # Panics
+    ///
+    /// In `f64` on wgpu, whose adapters compute it wrongly.
+    #[must_use]
+    #[track_caller]
+    pub fn log1p(&self) -> Self {
+        self.transcendental("log1p");
+        let log = |[x]: [_; 1]| B::float_log1p(x);
+        Self::op("log1p", [self.clone()], |[x]| x.clone(), log, |x, g, _| [Some(g / (x + 1.0))])
+    }
+
+    /// √x. Derivative: 1⁄(2√x).
+    #[must_use]
+    #[track_caller]
+    pub fn sqrt(&self) -> Self {
+        Self::op_by_output("sqrt", self, B::float_sqrt, |y, g| g * 0.5 / y)
+    }
+
+    /// 1⁄x. Derivative: −1⁄x².
+    #[must_use]
+    #[track_caller]
+    pub fn recip(&self) -> Self {
+        Self::op_by_output("recip", self, B::float_recip, |y, g| -(g * (&y * &y)))
+    }
+
+    /// sin x. Derivative: cos x.
+    ///
+    /// # Panics
+    ///
+    /// In `f64` on wgpu, whose adapters compute it wrongly.
+    #[must_use]
+    #[track_caller]
+    pub fn sin(&self) -> Self {
+        self.transcendental("sin");
+        let sin = |[x]: [_; 1]| B::float_sin(x);
+        Self::op("sin", [self.clone()], |[x]| x.clone(), sin, |x, g, _| [Some(g * x.cos())])
+    }
+
+    /// cos x. Derivative: −sin x.
+    ///
+    /// # Panics
+    ///
+    /// In `f64` on wgpu, whose adapters compute it wrongly.
+    #[must_use]
+    #[track_caller]
+    pub fn cos(&self) -> Self {
+        self.transcendental("cos");
+        let cos = |[x]: [_; 1]| B::float_cos(x);
+        Self::op("cos", [self.clone()], |[x]| x.clone(), cos, |x, g, _| [Some(-(g * x.sin()))])
+    }
+
+    /// tanh x. Derivative: 1 − tanh² x.
+    ///
+    /// # Panics
+    ///
+    /// In `f64` on wgpu, whose adapters compute it wrongly.
+    #[must_use]
+    #[track_caller]
+    pub fn tanh(&self) -> Self {
+        self.transcendental("tanh");
+        Self::op_by_output("tanh", self, B::float_tanh, |y, g| g * (1.0 - &y * &y))
+    }
+
+    /// σ(x) = 1⁄(1 + e⁻ˣ). Derivative: σ(x)·σ(−x), which loses no digits where σ(x) is near 1.
+    ///
+    /// Composed here: Burn's own computes in `f32` on NdArray.
+    ///
+    /// # Panics
+    ///
+    /// In `f64` on wgpu, whose adapters compute it wrongly.
+    #[must_use]
+    #[track_caller]
+    pub fn sigmoid(&self) -> Self {
+        self.transcendental("sigmoid");
+        Self::op(
+            "sigmoid",
+            [self.clone()],
+            |[x]| x.clone(),
+            |[x]| {
+                let exp = B::float_exp(B::float_neg(x));
+                B::float_recip(B::float_add_scalar(exp, 1.0.into()))
+            },
+            |x, g, _| [Some(g * (x.sigmoid() * (-x).sigmoid()))],
+        )
+    }
+
+    /// ln(1 + eˣ), without overflow. Derivative: σ(x).
+    ///
+    /// # Panics
+    ///
+    /// In `f64` on wgpu, whose adapters compute it wrongly.
+    #[must_use]
+    #[track_caller]
+    pub fn softplus(&self) -> Self {
+        self.transcendental("softplus");
+        Self::op(
+            "softplus",
+            [self.clone()],
+            |[x]| x.clone(),
+            |[x]| {
+                // max(x, 0) + ln(1 + e^−|x|)
+                let tail = B::float_log1p(B::float_exp(B::float_neg(B::float_abs(x.clone()))));
+                B::float_add(B::float_clamp_min(x, 0.0.into()), tail)
+            },
+            |x, g, _| [Some(g * x.sigmoid())],
+        )
+    }
+
+    /// The error function, 2⁄√π·∫₀ˣ e^(−t²) dt. Derivative: 2⁄√π·e^(−x²).
+    ///
+    /// # Panics
+    ///
+    /// In `f64` on wgpu, whose adapters compute it wrongly.
+    #[must_use]
+    #[track_caller]
+    pub fn erf(&self) -> Self {
+        self.transcendental("erf");
+        Self::op(
+            "erf",
+            [self.clone()],
+            |[x]| x.clone(),
+            |[x]| B::float_erf(x),
+            |x, g, _| [Some(g * ((-(x * x)).exp() * FRAC_2_SQRT_PI))],
+        )
+    }
+
+    /// 2ˣ. Derivative: ln 2·2ˣ.
+    ///
+    /// # Panics
+    ///
+    /// In `f64` on wgpu, whose adapters compute it wrongly.
+    #[must_use]
+    #[track_caller]
+    pub fn exp2(&self) -> Self {
+        (self * LN_2).exp()
+    }
+
+    /// x². Derivative: 2x.
+    #[must_use]
+    #[track_caller]
+    pub fn square(&self) -> Self {
+        self.powi(2)
+    }
+
+    /// |x|. Derivative: the [sign](Self::sign) of x, 0 at 0.
+    #[must_use]
+    #[track_caller]
+    pub fn abs(&self) -> Self {
+        Self::op(
+            "abs",
+            [self.clone()],
+            |[x]| x.sign(),
+            |[x]| B::float_abs(x),
+            |sign, g, _| [Some(g * sign)],
+        )
+    }
+
+    /// −1, 0 or 1. Its derivative is zero: the result is a constant.
+    #[must_use]
+    pub fn sign(&self) -> Self {
+        Self::new(B::float_detach(B::float_sign(self.raw().clone())))
+    }
+
+    /// max(x, 0). Derivative: 1 for x > 0, otherwise 0, also at 0. NaN stays.
+    #[must_use]
+    #[track_caller]
+    pub fn relu(&self) -> Self {
+        self.fill_where_not_positive(self, 0.0)
+    }
+}
+
+/// xⁿ for n ≠ 0 by squaring.
+fn power<B: Backend>(x: FloatTensor<B>, exponent: i32) -> FloatTensor<B> {
+    let mut power: Option<FloatTensor<B>> = None;
+    let mut square = x;
+    let mut rest = exponent.unsigned_abs();
+    while rest > 0 {
+        if rest & 1 == 1 {
+            power = Some(match power {
+                Some(power) => B::float_mul(power, square.clone()),
+                None => square.clone(),
+            });
+        }
+        rest >>= 1;
+        if rest > 0 {
+            square = B::float_mul(square.clone(), square);
+        }
+    }
+    let power = power.expect("the exponent is not 0");
+    if exponent > 0 { power } else { B::float_recip(power) }
+}

@@ -1,0 +1,357 @@
+//! [`Var`] and its operations, each with its derivative beside it.
+
+mod elementwise;
+mod index;
+mod linear;
+mod operators;
+mod reduce;
+mod select;
+mod shape;
+
+use std::borrow::Cow;
+
+use burn::backend::tensor::{Device, FloatTensor};
+use burn::backend::{Backend, Dispatch, TensorMetadata};
+use burn::tensor::{DType, Shape, Tensor, TensorData};
+
+pub use index::Index;
+pub use select::Mask;
+
+use crate::tape::{self, Edge};
+use crate::{Error, ErrorKind};
+
+/// A float tensor of any rank, with operators: what the bodies of [`Function`](crate::Function)s and
+/// the functions given to [`grad`](crate::grad), [`hessian`](crate::hessian) and the other
+/// transforms compute with.
+///
+/// `Var` alone holds a tensor of any device that Burn chooses at run time; `Var<B>` is one of the
+/// backend `B`, for [`Rule`](crate::Rule)s with kernels. A clone shares the buffer.
+///
+/// Operators take values or references, and `f64` scalars on either side; shapes broadcast as in
+/// Burn (equal ranks, sizes agree or are 1).
+///
+/// # Derivatives
+///
+/// Where a `Var` is being differentiated, every operation is recorded with its derivative, which is
+/// made of `Var` operations too: derivatives exist to any order. Everything computed from a
+/// constant is a constant.
+///
+/// A `Var` that is being differentiated does not give out its tensor: what would be computed from
+/// that would silently be a constant. [`detach`](Self::detach) says that this is meant.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_core::{Var, nth_derivative};
+///
+/// // f(x) = a·x² + b·x + c, with f′(x) = 2a·x + b and f″(x) = 2a.
+/// let (a, b, c) = (3.0, -1.0, 0.5);
+/// let f = |x: Var| a * x.powi(2) + b * x + c;
+/// let x = Tensor::<1>::from_floats([0.5, 2.0], &Device::flex());
+/// let first = nth_derivative(f, x.clone(), 1);
+/// assert_eq!(first.to_data().try_to_vec::<f32>().unwrap(), [2.0, 11.0]);
+/// let second = nth_derivative(f, x, 2);
+/// assert_eq!(second.to_data().try_to_vec::<f32>().unwrap(), [6.0, 6.0]);
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Var<B: Backend = Dispatch> {
+    tensor: FloatTensor<B>,
+    edge: Option<Edge<B>>,
+    origin: Origin,
+}
+
+/// What a function knows this tensor as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The input of this index, as long as nothing was done to it.
+    Input(usize),
+    /// A value that was computed; a clone has the same number.
+    Value(u64),
+}
+
+impl<B: Backend> Var<B> {
+    /// Wraps a primitive, as a constant.
+    pub fn new(tensor: FloatTensor<B>) -> Self {
+        Self { tensor, edge: None, origin: Origin::Value(tape::fresh()) }
+    }
+
+    pub(crate) fn input_of(tensor: FloatTensor<B>, index: usize) -> Self {
+        Self { tensor, edge: None, origin: Origin::Input(index) }
+    }
+
+    pub(crate) fn inputs<const N: usize>(tensors: [FloatTensor<B>; N]) -> [Self; N] {
+        let mut index = 0;
+        tensors.map(|tensor| {
+            let input = Self::input_of(tensor, index);
+            index += 1;
+            input
+        })
+    }
+
+    #[cfg(feature = "autodiff")]
+    pub(crate) fn with_origin(tensor: FloatTensor<B>, origin: Origin) -> Self {
+        Self { tensor, edge: None, origin }
+    }
+
+    pub(crate) fn placed(tensor: FloatTensor<B>, edge: Edge<B>) -> Self {
+        Self { tensor, edge: Some(edge), origin: Origin::Value(tape::fresh()) }
+    }
+
+    /// This tensor as an input of a function that is about to run.
+    pub(crate) fn as_input(&self, index: usize) -> Self {
+        Self { tensor: self.tensor.clone(), edge: None, origin: Origin::Input(index) }
+    }
+
+    /// The same, keeping its place.
+    pub(crate) fn as_placed_input(&self, index: usize) -> Self {
+        Self { origin: Origin::Input(index), ..self.clone() }
+    }
+
+    pub(crate) fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    pub(crate) fn edge(&self) -> Option<&Edge<B>> {
+        self.edge.as_ref()
+    }
+
+    /// The tensor, whether or not it is being differentiated.
+    pub(crate) fn raw(&self) -> &FloatTensor<B> {
+        &self.tensor
+    }
+
+    pub(crate) fn into_raw(self) -> FloatTensor<B> {
+        self.tensor
+    }
+
+    /// A new variable with this value: gradients can be taken with respect to it.
+    ///
+    /// The transforms ([`grad`](crate::grad) and the others) make their arguments such variables.
+    /// Use it with [`Gradient`](crate::Gradient) to differentiate in the style of
+    /// `torch.autograd.grad`.
+    #[track_caller]
+    pub fn leaf(tensor: impl Into<Self>) -> Self {
+        let tensor = tensor.into().tensor;
+        Self::placed(tensor, Edge::leaf())
+    }
+
+    /// Whether this is being differentiated: an argument of a function that a transform was given,
+    /// or computed from one. The counterpart of `requires_grad`.
+    pub fn is_recorded(&self) -> bool {
+        self.edge.is_some() && tape::recording()
+    }
+
+    /// The name of the operation that made this, if it is being differentiated. The counterpart of
+    /// `grad_fn.name()`.
+    pub fn operation(&self) -> Option<&str> {
+        Some(&*self.edge.as_ref()?.node.name)
+    }
+
+    /// The names of the operations whose results that operation took; `None` for a constant. The
+    /// counterpart of `grad_fn.next_functions`.
+    pub fn operands(&self) -> Vec<Option<&str>> {
+        let parents = self.edge.as_ref().map(|edge| edge.node.parents.as_slice());
+        parents
+            .unwrap_or_default()
+            .iter()
+            .map(|parent| parent.as_ref().map(|edge| &*edge.node.name))
+            .collect()
+    }
+
+    /// The same value as a constant: no derivative flows through it, neither here nor on Burn's
+    /// graph.
+    #[must_use]
+    pub fn detach(&self) -> Self {
+        Self::new(B::float_detach(self.tensor.clone()))
+    }
+
+    /// The primitive.
+    ///
+    /// # Panics
+    ///
+    /// If this is being differentiated: what would be computed from the primitive would silently be
+    /// a constant. Write that computation as a [`Function`](crate::Function), or
+    /// [`detach`](Self::detach) first.
+    pub fn into_primitive(self) -> FloatTensor<B> {
+        self.refuse_leaving("into_primitive");
+        self.tensor
+    }
+
+    /// The primitive, borrowed.
+    ///
+    /// # Panics
+    ///
+    /// As [`into_primitive`](Self::into_primitive).
+    pub fn primitive(&self) -> &FloatTensor<B> {
+        self.refuse_leaving("primitive");
+        &self.tensor
+    }
+
+    fn refuse_leaving(&self, method: &'static str) {
+        if self.is_recorded() {
+            let error = Error::new(
+                ErrorKind::Derivative,
+                method,
+                "self",
+                "a constant, because what is computed from the tensor has no derivative here (write \
+                 it as a Function, or call detach() first)",
+                format!("a variable that is being differentiated, made by {:?}", self.operation()),
+            );
+            error.raise();
+        }
+    }
+
+    /// The shape.
+    pub fn shape(&self) -> Shape {
+        self.tensor.shape()
+    }
+
+    /// The number of dimensions.
+    pub fn rank(&self) -> usize {
+        self.tensor.shape().num_dims()
+    }
+
+    /// The data type.
+    pub fn dtype(&self) -> DType {
+        self.tensor.dtype()
+    }
+
+    /// The device.
+    pub fn device(&self) -> Device<B> {
+        self.tensor.device()
+    }
+
+    /// The values, copied to the host. Reading is not differentiated.
+    ///
+    /// # Panics
+    ///
+    /// If the device cannot be waited for (wgpu in a browser), or has failed.
+    pub fn to_data(&self) -> TensorData {
+        burn::tensor::try_read_sync(B::float_into_data(self.tensor.clone()))
+            .unwrap_or_else(|| panic!("to_data: the device cannot be read synchronously"))
+            .unwrap_or_else(|error| panic!("to_data: {error:?}"))
+    }
+
+    /// A constant tensor of ones with the same shape, data type and device.
+    #[must_use]
+    pub fn ones_like(&self) -> Self {
+        Self::new(B::float_ones(self.shape(), &self.device(), self.dtype().into()))
+    }
+
+    /// A constant tensor of zeros with the same shape, data type and device.
+    #[must_use]
+    pub fn zeros_like(&self) -> Self {
+        Self::new(B::float_zeros(self.shape(), &self.device(), self.dtype().into()))
+    }
+
+    /// A constant tensor of one value, with the data type and device of this one.
+    #[must_use]
+    pub fn full(&self, shape: impl Into<Shape>, value: f64) -> Self {
+        let (device, dtype) = (self.device(), self.dtype());
+        Self::new(B::float_full(shape.into(), value.into(), &device, dtype.into()))
+    }
+
+    /// An operation and its derivative.
+    ///
+    /// `save` says what the derivative needs, and is called only if there will be one. `derivative`
+    /// gets that, the gradient of the output, and which inputs' gradients are needed.
+    #[track_caller]
+    pub(crate) fn op<const N: usize, S: Send + Sync + 'static>(
+        name: impl Into<Cow<'static, str>>,
+        inputs: [Self; N],
+        save: impl FnOnce(&[Self; N]) -> S,
+        forward: impl FnOnce([FloatTensor<B>; N]) -> FloatTensor<B>,
+        derivative: impl Fn(&S, Self, [bool; N]) -> [Option<Self>; N] + Send + Sync + 'static,
+    ) -> Self {
+        if !tape::recording() || inputs.iter().all(|input| input.edge.is_none()) {
+            return Self::new(forward(inputs.map(Self::into_raw)));
+        }
+        let saved = save(&inputs);
+        let parents = inputs.iter().map(|input| input.edge.clone()).collect();
+        let tensor = forward(inputs.map(Self::into_raw));
+        let edge = Edge::operation(name, parents, 1, move |mut arrived| {
+            let needs = std::array::from_fn(|index| arrived.needs[index]);
+            Ok(derivative(&saved, arrived.grad(), needs).into())
+        });
+        Self::placed(tensor, edge)
+    }
+
+    /// An operation with one input whose derivative is best told by its output.
+    #[track_caller]
+    pub(crate) fn op_by_output(
+        name: &'static str,
+        input: &Self,
+        forward: impl FnOnce(FloatTensor<B>) -> FloatTensor<B>,
+        derivative: impl Fn(Self, Self) -> Self + Send + Sync + 'static,
+    ) -> Self {
+        let tensor = forward(input.tensor.clone());
+        if !input.is_recorded() {
+            return Self::new(tensor);
+        }
+        let kept = tensor.clone();
+        let edge = Edge::operation(name, vec![input.edge.clone()], 1, move |mut arrived| {
+            let grad = arrived.grad();
+            let output = arrived.output(0, kept.clone());
+            Ok(vec![Some(derivative(output, grad))])
+        });
+        Self::placed(tensor, edge)
+    }
+}
+
+impl Var {
+    /// The tensor, of rank `D`.
+    ///
+    /// # Panics
+    ///
+    /// If the rank is not `D`; and, as [`into_primitive`](Self::into_primitive), if this is being
+    /// differentiated.
+    pub fn into_tensor<const D: usize>(self) -> Tensor<D> {
+        let rank = self.rank();
+        if rank != D {
+            let error = Error::new(
+                ErrorKind::Shape,
+                "into_tensor",
+                "D",
+                format!("the variable's rank {rank} (its shape is {:?})", self.shape().to_vec()),
+                format!("{D}"),
+            );
+            error.raise();
+        }
+        Tensor::from_dispatch(self.into_primitive())
+    }
+
+    /// A constant with the value of a tensor. Where Burn tracks the tensor, it goes on tracking:
+    /// `backward()` of something that was computed from this reaches it.
+    ///
+    /// # Panics
+    ///
+    /// If the tensor is quantized.
+    pub fn from_tensor<const D: usize>(tensor: Tensor<D>) -> Self {
+        let tensor = tensor.into_dispatch();
+        assert!(
+            tensor.dtype().is_float() && !matches!(tensor.dtype(), DType::QFloat(_)),
+            "Var: argument `tensor`: expected a float tensor, got {:?}",
+            tensor.dtype()
+        );
+        Self::new(tensor)
+    }
+}
+
+impl<const D: usize> From<Tensor<D>> for Var {
+    fn from(tensor: Tensor<D>) -> Self {
+        Self::from_tensor(tensor)
+    }
+}
+
+impl<const D: usize> From<&Tensor<D>> for Var {
+    fn from(tensor: &Tensor<D>) -> Self {
+        Self::from_tensor(tensor.clone())
+    }
+}
+
+impl<B: Backend> From<&Self> for Var<B> {
+    fn from(var: &Self) -> Self {
+        var.clone()
+    }
+}
