@@ -79,6 +79,111 @@ fn main() {
             }
         }
     }
+    engine(filter.as_deref());
+}
+
+/// x ↦ eˣ as a [`Function`] without a kernel.
+#[derive(Debug, Clone)]
+struct Exponential;
+
+impl Function<1> for Exponential {
+    fn forward(&self, ctx: &mut Context, [x]: [Var; 1]) -> [Var; 1] {
+        let y = x.exp();
+        ctx.save([&y]);
+        [y]
+    }
+    fn backward(&self, ctx: Saved, [g]: [Var; 1]) -> [Option<Var>; 1] {
+        let [y] = ctx.into_tensors();
+        [Some(g * y)]
+    }
+}
+
+/// x ↦ P₃(x) as a [`Function`] without a kernel.
+#[derive(Debug, Clone)]
+struct LegendreP3;
+
+impl Function<1> for LegendreP3 {
+    fn forward(&self, ctx: &mut Context, [x]: [Var; 1]) -> [Var; 1] {
+        ctx.save([&x]);
+        [0.5 * (5.0 * x.powi(3) - 3.0 * x)]
+    }
+    fn backward(&self, ctx: Saved, [g]: [Var; 1]) -> [Option<Var>; 1] {
+        let [x] = ctx.tensors();
+        [Some(g * 1.5 * (5.0 * x.powi(2) - 1.0))]
+    }
+}
+
+/// What the engine costs beside the arithmetic: a Function against Burn's own operation, and a
+/// second derivative against a first.
+fn engine(filter: Option<&str>) {
+    println!("\n{:<60} {:>10} {:>10} {:>7}", "engine, f32", "µs", "against µs", "ratio");
+    for (backend, device) in devices() {
+        for size in [2_000, 100_000] {
+            let device = device.clone().autodiff();
+            let exp = |operation: Operation| {
+                let workload =
+                    Workload { name: "exp", inputs: 1, ours: operation, composed: operation };
+                time(|| step(&workload, operation, size, &device))
+            };
+            let random = || {
+                let x = Tensor::<1>::random([size], Distribution::Uniform(-2.0, 2.0), &device);
+                wait(&device);
+                x
+            };
+            let timed = |run: &dyn Fn(Tensor<1>) -> Tensor<1>, tracked: bool| {
+                time(|| {
+                    let x = if tracked { random().require_grad() } else { random() };
+                    let started = Instant::now();
+                    let result = run(x);
+                    wait(&device);
+                    let time = started.elapsed();
+                    drop(result);
+                    time
+                })
+            };
+            let p3 = |x: Var| LegendreP3.call([x]);
+            let first = |x: Tensor<1>| {
+                x.grad(&LegendreP3.apply([x.clone()]).backward()).expect("x is tracked")
+            };
+            let second = |x: Tensor<1>| {
+                let dx = grad(|x: Var| p3(x).sum(), x.clone());
+                x.grad(&dx.backward()).expect("x is tracked")
+            };
+            type Row<'a> = (&'a str, Box<dyn Fn() -> (Duration, Duration) + 'a>);
+            let rows: [Row<'_>; 3] = [
+                (
+                    "exp: Function, Burn's own",
+                    Box::new(|| (exp(|[x, ..]| Exponential.apply([x])), exp(|[x, ..]| x.exp()))),
+                ),
+                (
+                    "P3: second derivative, first",
+                    Box::new(|| {
+                        (
+                            timed(&|x| nth_derivative(p3, x, 2), false),
+                            timed(&|x| nth_derivative(p3, x, 1), false),
+                        )
+                    }),
+                ),
+                (
+                    "P3: grad + backward, forward + backward",
+                    Box::new(|| (timed(&second, true), timed(&first, true))),
+                ),
+            ];
+            for (name, row) in rows {
+                let name = format!("{name}/{backend}/{size}");
+                if filter.is_some_and(|filter| !name.contains(filter)) {
+                    continue;
+                }
+                let (ours, against) = row();
+                println!(
+                    "{name:<60} {:>10.1} {:>10.1} {:>7.2}",
+                    micros(ours),
+                    micros(against),
+                    ours.as_secs_f64() / against.as_secs_f64(),
+                );
+            }
+        }
+    }
 }
 
 fn devices() -> Vec<(&'static str, Device)> {

@@ -193,6 +193,20 @@ impl Transform {
         Ok((tensors(operation, vec![value])?, tensors(operation, grads)?))
     }
 
+    /// See [`evaluate`].
+    ///
+    /// # Errors
+    ///
+    /// As [`vjp`](Self::vjp).
+    #[track_caller]
+    pub fn evaluate<I: Tensors, O: Tensors>(
+        self,
+        function: impl FnOnce(I::Vars) -> O::Vars,
+        at: I,
+    ) -> Result<O, Error> {
+        tensors("evaluate", Run::<I>::new("evaluate", function, at)?.outputs)
+    }
+
     /// See [`vjp`].
     ///
     /// # Errors
@@ -505,6 +519,37 @@ pub fn grad<I: Tensors>(function: impl FnOnce(I::Vars) -> Var, at: I) -> I {
 #[track_caller]
 pub fn value_and_grad<I: Tensors>(function: impl FnOnce(I::Vars) -> Var, at: I) -> (Tensor<1>, I) {
     Transform::new().value_and_grad(function, at).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The outputs of a function that takes derivatives itself, with [`Gradient`](crate::Gradient).
+///
+/// Its arguments are variables that can be differentiated; its results are tensors again. Where Burn
+/// tracks an argument or a tensor that the function uses, they are tracked.
+///
+/// # Panics
+///
+/// If an output has not the rank that is asked for; [`Transform::evaluate`] returns an error.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_core::{Gradient, Var, evaluate};
+///
+/// // u″ + u for u = x³.
+/// let residual = |x: Var| {
+///     let u = x.powi(3);
+///     let [du] = Gradient::of([&u.sum()]).wrt([&x]);
+///     let [ddu] = Gradient::of([&du.sum()]).wrt([&x]);
+///     ddu + u
+/// };
+/// let x = Tensor::<1>::from_floats([1.0, 2.0], &Device::flex());
+/// let y: Tensor<1> = evaluate(residual, x);
+/// assert_eq!(y.to_data().try_to_vec::<f32>().unwrap(), [7.0, 20.0]);
+/// # }
+/// ```
+#[track_caller]
+pub fn evaluate<I: Tensors, O: Tensors>(function: impl FnOnce(I::Vars) -> O::Vars, at: I) -> O {
+    Transform::new().evaluate(function, at).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// The outputs of a function, and its vector-Jacobian product as a [`Pullback`].

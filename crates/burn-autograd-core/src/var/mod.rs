@@ -166,6 +166,14 @@ impl<B: Backend> Var<B> {
         Self::new(B::float_detach(self.tensor.clone()))
     }
 
+    /// The same value as a constant of this tape. Where Burn tracks the tensor, it goes on tracking:
+    /// a loss that was computed with [`Gradient`](crate::Gradient)s becomes a tensor for Burn's
+    /// `backward()` in this way.
+    #[must_use]
+    pub fn constant(&self) -> Self {
+        Self::new(self.tensor.clone())
+    }
+
     /// The primitive.
     ///
     /// # Panics
