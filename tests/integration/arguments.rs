@@ -9,12 +9,7 @@ use burn_autograd::ops::multiply_add::{multiply_add, try_multiply_add};
 use burn_autograd::ops::relu::try_relu;
 use burn_autograd::prelude::*;
 
-use crate::devices::{all, cpu, tensor, wgpu};
-
-fn message(run: impl FnOnce()) -> String {
-    let payload = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_err();
-    payload.downcast_ref::<String>().cloned().unwrap_or_default()
-}
+use crate::devices::{all, cpu, message, tensor, wgpu};
 
 #[test]
 fn shapes_that_do_not_broadcast() {

@@ -85,3 +85,13 @@ pub(crate) fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
     let data = tensor.into_data().convert_dtype(DType::F64);
     data.as_slice::<f64>().expect("it was converted").to_vec()
 }
+
+/// What a panic said.
+pub(crate) fn message(run: impl FnOnce()) -> String {
+    let payload = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_err();
+    payload
+        .downcast_ref::<String>()
+        .cloned()
+        .or_else(|| payload.downcast_ref::<&str>().map(|&text| text.to_owned()))
+        .unwrap_or_default()
+}

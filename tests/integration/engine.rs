@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use burn::tensor::{DType, Tensor};
 use burn_autograd::prelude::*;
 
-use crate::devices::{all, autodiff, numbers, tensor};
+use crate::devices::{all, autodiff, message, numbers, tensor};
 
 /// a·b, which counts the gradients that it computes.
 #[derive(Debug, Clone)]
@@ -122,15 +122,6 @@ impl Function<1> for Broken {
             }
         }
     }
-}
-
-fn message(run: impl FnOnce()) -> String {
-    let payload = std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).unwrap_err();
-    payload
-        .downcast_ref::<String>()
-        .cloned()
-        .or_else(|| payload.downcast_ref::<&str>().map(|&text| text.to_owned()))
-        .unwrap_or_default()
 }
 
 #[test]

@@ -8,9 +8,13 @@
 
 mod arguments;
 mod checker;
+mod concurrency;
 mod devices;
 mod engine;
 mod function;
+mod graph;
+mod hooks;
+mod lifetime;
 mod operations;
 mod planted;
 mod reference;

@@ -62,12 +62,8 @@ pub(crate) fn enabled() -> bool {
 }
 
 pub(crate) fn is_finite<B: Backend>(var: &Var<B>) -> bool {
-    if var.shape().num_elements() == 0 {
-        return true;
-    }
-    // 0·x is NaN for both, and the sum keeps it.
-    let _off = crate::tape::Recording::set(false);
-    (var * 0.0).sum().to_data().iter::<f64>().all(f64::is_finite)
+    // On the host: a shader compiler may assume that there are none.
+    var.to_data().iter::<f64>().all(f64::is_finite)
 }
 
 /// Blames an operation.

@@ -330,8 +330,13 @@ impl<const N: usize, const M: usize> Call<N, M> {
         });
         if context == DispatchAutodiffContext::Disabled {
             let mut context = Context::new(vec![false; N]);
+            #[cfg(feature = "capture")]
+            let noted = inputs.clone();
             let inputs = self.given(Var::inputs(inputs));
-            return Ok(self.body.forward(&mut context, inputs).map(Var::into_raw));
+            let outputs = self.body.forward(&mut context, inputs).map(Var::into_raw);
+            #[cfg(feature = "capture")]
+            crate::graph::note_function(|| self.body.name(), &noted, &outputs);
+            return Ok(outputs);
         }
         #[cfg(feature = "autodiff")]
         return route::record(self, inputs, context);
@@ -366,7 +371,7 @@ pub(crate) fn without_autodiff(tensor: DispatchTensor) -> DispatchTensor {
     tensor
 }
 
-fn is_tracked(tensor: &DispatchTensor) -> bool {
+pub(crate) fn is_tracked(tensor: &DispatchTensor) -> bool {
     #[cfg(feature = "autodiff")]
     return tensor.autodiff != DispatchAutodiffContext::Disabled && Dispatch::is_tracked(tensor);
     #[cfg(not(feature = "autodiff"))]
@@ -491,6 +496,7 @@ mod route {
     use burn::tensor::GradientCheckpointingStrategy;
 
     use super::*;
+    use crate::tape::OnGraph;
 
     pub(super) fn record<const N: usize, const M: usize>(
         call: Call<N, M>,
@@ -592,6 +598,8 @@ mod route {
             let origin = var.origin();
             let tensor = var.into_raw();
             let got = tensor.device();
+            // A constant of the autodiff device is a constant.
+            let tensor = if is_tracked(&tensor) { tensor } else { without_autodiff(tensor) };
             match into_backend::<B>(tensor) {
                 Ok(tensor) => Var::with_origin(tensor, origin),
                 Err(_) => panic!(
@@ -642,7 +650,7 @@ mod route {
             let mut context = Context::new(ctx.needs.clone());
             let inputs = Var::inputs(inputs.map(|input| Self::lift::<B>(input.into_raw())));
             let outputs = {
-                let _off = Recording::set(false);
+                let _graph = OnGraph::enter();
                 self.0.body.forward(&mut context, self.0.given(inputs))
             };
             if let Some(report) = &self.0.kept {
@@ -695,7 +703,7 @@ mod route {
             };
             let grads =
                 grads.map(|grad| grad.map(|grad| Var::new(Self::lift::<B>(grad.into_raw()))));
-            let _off = Recording::set(false);
+            let _graph = OnGraph::enter();
             let found = self.0.body.backward(saved, grads);
             found.map(|grad| grad.map(|grad| self.lower("gradients", grad)))
         }

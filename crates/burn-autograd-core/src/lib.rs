@@ -31,6 +31,8 @@ mod error;
 mod floats;
 mod function;
 mod gradient;
+#[cfg(feature = "capture")]
+mod graph;
 #[cfg(feature = "autodiff")]
 mod graph_gradients;
 #[cfg(feature = "autodiff")]
@@ -51,6 +53,8 @@ pub use error::{Error, ErrorKind};
 pub use floats::Floats;
 pub use function::Function;
 pub use gradient::Gradient;
+#[cfg(feature = "capture")]
+pub use graph::{Graph, GraphOperation, GraphTensor, Role};
 #[cfg(feature = "autodiff")]
 pub use graph_gradients::gradients;
 #[cfg(feature = "autodiff")]

@@ -79,6 +79,38 @@ impl Drop for Within {
     }
 }
 
+thread_local! {
+    static ON_GRAPH: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a body runs that Burn's graph records as a whole, or whose backward Burn runs: with the
+/// graph locked.
+pub(crate) fn on_graph() -> bool {
+    ON_GRAPH.get()
+}
+
+/// Says so until it is dropped. Recording is off as well: the graph has the function already.
+#[cfg(feature = "autodiff")]
+#[derive(Debug)]
+pub(crate) struct OnGraph {
+    before: bool,
+    _off: Recording,
+}
+
+#[cfg(feature = "autodiff")]
+impl OnGraph {
+    pub(crate) fn enter() -> Self {
+        Self { before: ON_GRAPH.replace(true), _off: Recording::set(false) }
+    }
+}
+
+#[cfg(feature = "autodiff")]
+impl Drop for OnGraph {
+    fn drop(&mut self) {
+        ON_GRAPH.set(self.before);
+    }
+}
+
 /// Runs `body` without recording it: its results are constants. The counterpart of `torch.no_grad`
 /// for [`Var`]s.
 ///

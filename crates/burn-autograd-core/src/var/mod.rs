@@ -334,7 +334,10 @@ impl Var {
     ///
     /// # Panics
     ///
-    /// If the tensor is quantized.
+    /// If the tensor is quantized; and, in the body of a [`Function`](crate::Function) or a hook, if
+    /// Burn tracks the tensor: it has to be an input there, for its gradient would be lost, and its
+    /// graph is locked during a backward pass.
+    #[track_caller]
     pub fn from_tensor<const D: usize>(tensor: Tensor<D>) -> Self {
         let tensor = tensor.into_dispatch();
         assert!(
@@ -342,7 +345,21 @@ impl Var {
             "Var: argument `tensor`: expected a float tensor, got {:?}",
             tensor.dtype()
         );
-        Self::new(tensor)
+        if !tape::on_graph() {
+            return Self::new(tensor);
+        }
+        if crate::function::is_tracked(&tensor) {
+            Error::new(
+                ErrorKind::Contract,
+                "Var::from_tensor",
+                "tensor",
+                "an untracked tensor; one that is tracked has to be an input of the function (or \
+                 be detached, if it is meant as a constant)",
+                "a tracked one, which the function holds as a field or has captured",
+            )
+            .raise();
+        }
+        Self::new(crate::function::without_autodiff(tensor))
     }
 }
 

@@ -1,0 +1,248 @@
+//! Graphs of ordinary tensor code: what was computed from what.
+
+mod draw;
+mod layout;
+mod record;
+mod text;
+
+use std::collections::HashMap;
+
+use burn::backend::ir::OperationIr;
+use burn::tensor::{DType, TensorData};
+
+pub(crate) use record::note_function;
+
+/// The operations that a function of tensors performs: recorded, not computed.
+///
+/// The function is ordinary Burn code, whole modules included; [`Function`](crate::Function)s in it
+/// are known by name. The counterpart of `grad_fn` and `next_functions`, before anything is
+/// differentiated. Show it as [text](Self::to_text), as [Graphviz](Self::to_dot), or as a
+/// [picture](Self::to_svg).
+///
+/// What cannot be recorded: a function that reads a value (its operations would depend on it), and
+/// the gradients of Burn's autodiff.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_core::Graph;
+///
+/// let x = Tensor::<1>::from_floats([1.0, 2.0], &Device::flex().autodiff()).require_grad();
+/// let graph = Graph::record(|x: Tensor<1>| x.clone() * x.sin(), x).unwrap();
+/// let names: Vec<_> = graph.operations().iter().map(|operation| operation.name()).collect();
+/// assert_eq!(names, ["sin", "mul"]);
+/// assert_eq!(
+///     graph.to_text(),
+///     "1 input, 2 operations, 1 output\n\
+///      \x20 %0 = input 0      f32 [2]  leaf, tracked\n\
+///      \x20 %1 = sin(%0)      f32 [2]  tracked\n\
+///      \x20 %2 = mul(%0, %1)  f32 [2]  tracked\n\
+///      \x20 output 0 = %2\n"
+/// );
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Graph {
+    tensors: Vec<GraphTensor>,
+    operations: Vec<GraphOperation>,
+    functions: Vec<String>,
+    inputs: Vec<usize>,
+    outputs: Vec<usize>,
+    /// What was recorded, for those who compute with it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "read by the replay"))]
+    source: Option<Source>,
+}
+
+#[derive(Debug, Clone)]
+struct Source {
+    operations: Vec<OperationIr>,
+    values: HashMap<u64, TensorData>,
+    inputs: Vec<u64>,
+    outputs: Vec<u64>,
+}
+
+/// What a tensor is to a [`Graph`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Role {
+    /// An argument of the function, by its position.
+    Input(usize),
+    /// A parameter of a recorded module, by its path.
+    Parameter(String),
+    /// A tensor that the function brought along or made of nothing.
+    Constant,
+    /// A result of an operation.
+    Intermediate,
+}
+
+/// A tensor of a [`Graph`].
+#[derive(Debug, Clone)]
+pub struct GraphTensor {
+    role: Role,
+    shape: Vec<usize>,
+    dtype: DType,
+    tracked: bool,
+}
+
+impl GraphTensor {
+    /// What it is to the graph.
+    pub fn role(&self) -> &Role {
+        &self.role
+    }
+
+    /// Its shape.
+    pub fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    /// Its data type.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// Whether a gradient flows to it: an input or a parameter that requires one, or a float tensor
+    /// computed from one. The counterpart of `requires_grad`.
+    pub fn is_tracked(&self) -> bool {
+        self.tracked
+    }
+
+    /// Whether it is not the result of an operation. The counterpart of `is_leaf`.
+    pub fn is_leaf(&self) -> bool {
+        self.role != Role::Intermediate
+    }
+}
+
+/// An operation of a [`Graph`].
+#[derive(Debug, Clone)]
+pub struct GraphOperation {
+    name: String,
+    inputs: Vec<usize>,
+    outputs: Vec<usize>,
+    attributes: Vec<(String, String)>,
+    function: Option<usize>,
+}
+
+impl GraphOperation {
+    /// Its name, as Burn's: `matmul`, `mul_scalar`; or that of a
+    /// [collapsed](Graph::collapsed) function.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The tensors it reads, as indices of [`Graph::tensors`].
+    pub fn inputs(&self) -> &[usize] {
+        &self.inputs
+    }
+
+    /// The tensors it makes, as indices of [`Graph::tensors`].
+    pub fn outputs(&self) -> &[usize] {
+        &self.outputs
+    }
+
+    /// Its parameters that are not tensors: scalars, dimensions, ranges.
+    pub fn attributes(&self) -> &[(String, String)] {
+        &self.attributes
+    }
+
+    /// The position, in [`Graph::functions`], of the function whose forward it belongs to.
+    pub fn function(&self) -> Option<usize> {
+        self.function
+    }
+}
+
+impl Graph {
+    /// All tensors, leaves first.
+    pub fn tensors(&self) -> &[GraphTensor] {
+        &self.tensors
+    }
+
+    /// All operations, in the order in which they were performed.
+    pub fn operations(&self) -> &[GraphOperation] {
+        &self.operations
+    }
+
+    /// The names of the [`Function`](crate::Function)s that were applied.
+    pub fn functions(&self) -> &[String] {
+        &self.functions
+    }
+
+    /// The function's arguments, as indices of [`tensors`](Self::tensors).
+    pub fn inputs(&self) -> &[usize] {
+        &self.inputs
+    }
+
+    /// The function's results, as indices of [`tensors`](Self::tensors).
+    pub fn outputs(&self) -> &[usize] {
+        &self.outputs
+    }
+
+    /// The same graph with every [`Function`](crate::Function) as one operation, as autodiff sees
+    /// it.
+    #[must_use]
+    pub fn collapsed(&self) -> Self {
+        let mut operations: Vec<GraphOperation> = Vec::new();
+        for (index, operation) in self.operations.iter().enumerate() {
+            let Some(function) = operation.function else {
+                operations.push(operation.clone());
+                continue;
+            };
+            let members: Vec<_> = self
+                .operations
+                .iter()
+                .enumerate()
+                .filter(|(_, operation)| operation.function == Some(function))
+                .collect();
+            // It stands where its last operation stood: everything it reads is there.
+            if members.last().is_some_and(|(last, _)| *last != index) {
+                continue;
+            }
+            let made: Vec<_> =
+                members.iter().flat_map(|(_, member)| member.outputs.iter().copied()).collect();
+            let outside = |tensor: &usize| {
+                self.outputs.contains(tensor)
+                    || self.operations.iter().any(|other| {
+                        other.function != Some(function) && other.inputs.contains(tensor)
+                    })
+            };
+            let mut inputs = Vec::new();
+            for (_, member) in &members {
+                for input in &member.inputs {
+                    if !made.contains(input) && !inputs.contains(input) {
+                        inputs.push(*input);
+                    }
+                }
+            }
+            operations.push(GraphOperation {
+                name: self.functions[function].clone(),
+                inputs,
+                outputs: made.into_iter().filter(outside).collect(),
+                attributes: Vec::new(),
+                function: Some(function),
+            });
+        }
+        // Tensors that only a function knew are gone.
+        let used = |index: usize| {
+            self.inputs.contains(&index)
+                || self.outputs.contains(&index)
+                || operations.iter().any(|operation| {
+                    [&operation.inputs, &operation.outputs].iter().any(|list| list.contains(&index))
+                })
+        };
+        let kept: Vec<usize> = (0..self.tensors.len()).filter(|index| used(*index)).collect();
+        let place: HashMap<usize, usize> =
+            kept.iter().enumerate().map(|(new, old)| (*old, new)).collect();
+        let moved = |list: &[usize]| list.iter().map(|index| place[index]).collect::<Vec<_>>();
+        for operation in &mut operations {
+            operation.inputs = moved(&operation.inputs);
+            operation.outputs = moved(&operation.outputs);
+        }
+        Self {
+            tensors: kept.iter().map(|index| self.tensors[*index].clone()).collect(),
+            operations,
+            functions: self.functions.clone(),
+            inputs: moved(&self.inputs),
+            outputs: moved(&self.outputs),
+            source: None,
+        }
+    }
+}

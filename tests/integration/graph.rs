@@ -1,0 +1,191 @@
+//! Graphs of ordinary tensor code, of modules and of functions.
+
+use burn::module::Module;
+use burn::nn::{Linear, LinearConfig};
+use burn::tensor::{DType, Device, Tensor, activation};
+use burn_autograd::prelude::*;
+use burn_autograd::{ErrorKind, Graph, Role};
+
+use crate::devices::{all, tensor};
+
+#[derive(Module, Debug)]
+struct Network {
+    first: Linear,
+    last: Linear,
+}
+
+impl Network {
+    fn new(device: &Device) -> Self {
+        Self {
+            first: LinearConfig::new(2, 4).init(device),
+            last: LinearConfig::new(4, 1).init(device),
+        }
+    }
+
+    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        self.last.forward(activation::tanh(self.first.forward(x)))
+    }
+}
+
+#[derive(Debug, Clone)]
+struct LegendreP3;
+
+impl Function<1> for LegendreP3 {
+    fn forward(&self, ctx: &mut Context, [x]: [Var; 1]) -> [Var; 1] {
+        ctx.save([&x]);
+        [0.5 * (5.0 * x.powi(3) - 3.0 * x)]
+    }
+    fn backward(&self, ctx: Saved, [g]: [Var; 1]) -> [Option<Var>; 1] {
+        let [x] = ctx.tensors();
+        [Some(g * 1.5 * (5.0 * x.powi(2) - 1.0))]
+    }
+}
+
+fn names(graph: &Graph) -> Vec<&str> {
+    graph.operations().iter().map(|operation| operation.name()).collect()
+}
+
+fn roles(graph: &Graph) -> Vec<(Role, bool, bool)> {
+    let tensors = graph.tensors().iter();
+    tensors.map(|t| (t.role().clone(), t.is_leaf(), t.is_tracked())).collect()
+}
+
+/// On every device, with autodiff and without: what is recorded is the same but for what is tracked.
+#[test]
+fn a_module_is_recorded_with_the_names_of_its_parameters() {
+    for device in all() {
+        for device in [device.clone(), device.autodiff()] {
+            let network = Network::new(&device);
+            let x: Tensor<2> = tensor([3, 2], &[0.5; 6], &device, DType::F32);
+            let forward = |network: &Network, x: Tensor<2>| network.forward(x);
+            let graph = Graph::record_module(&network, forward, x).unwrap();
+            let expected = "\
+1 input, 4 parameters, 7 operations, 1 output
+  %0 = input 0                 f32 [3, 2]  leaf
+  %1 = parameter first.weight  f32 [2, 4]  leaf, tracked
+  %2 = parameter first.bias    f32 [4]     leaf, tracked
+  %3 = parameter last.weight   f32 [4, 1]  leaf, tracked
+  %4 = parameter last.bias     f32 [1]     leaf, tracked
+  %5 = matmul(%0, %1)          f32 [3, 4]  tracked
+  %6 = reshape(%2)             f32 [1, 4]  tracked
+  %7 = add(%5, %6)             f32 [3, 4]  tracked
+  %8 = tanh(%7)                f32 [3, 4]  tracked
+  %9 = matmul(%8, %3)          f32 [3, 1]  tracked
+  %10 = reshape(%4)            f32 [1, 1]  tracked
+  %11 = add(%9, %10)           f32 [3, 1]  tracked
+  output 0 = %11
+";
+            let expected = match device.is_autodiff() {
+                true => expected.to_owned(),
+                false => expected.replace(", tracked", "").replace("  tracked", ""),
+            };
+            let lines =
+                |text: &str| text.lines().map(str::trim_end).map(String::from).collect::<Vec<_>>();
+            assert_eq!(lines(&graph.to_text()), lines(&expected), "{device:?}");
+            let frozen = network.no_grad();
+            let x: Tensor<2> = tensor([3, 2], &[0.5; 6], &device, DType::F32);
+            let graph = Graph::record_module(&frozen, forward, x).unwrap();
+            assert!(roles(&graph).iter().all(|(_, _, tracked)| !tracked), "{graph}");
+        }
+    }
+}
+
+#[test]
+fn functions_are_known_by_name_and_collapse_into_one_operation() {
+    let device = Device::flex().autodiff();
+    let x: Tensor<2> = tensor([3, 2], &[0.5; 6], &device, DType::F64).require_grad();
+    let c: Tensor<2> = tensor([3, 2], &[0.5; 6], &device, DType::F64);
+    let body = |(x, c): (Tensor<2>, Tensor<2>)| {
+        let y = LegendreP3.apply([x.clone()]);
+        (y * c.clone() + x.slice([0..3, 1..2]).repeat_dim(1, 2), c.sum())
+    };
+    let graph = Graph::record(body, (x, c)).unwrap();
+    assert_eq!(graph.functions(), ["LegendreP3"]);
+    let inner = ["mul", "mul", "mul_scalar", "mul_scalar", "sub", "mul_scalar"];
+    let outer = ["mul", "slice", "repeat_dim", "add", "sum"];
+    assert_eq!(names(&graph), [inner.as_slice(), &outer].concat());
+    let within = graph.operations().iter().filter(|operation| operation.function() == Some(0));
+    assert_eq!(within.count(), inner.len());
+
+    let collapsed = graph.collapsed();
+    assert_eq!(names(&collapsed), [["LegendreP3"].as_slice(), &outer].concat());
+    let expected = "\
+2 inputs, 6 operations, 2 outputs
+  %0 = input 0                         f64 [3, 2]  leaf, tracked
+  %1 = input 1                         f64 [3, 2]  leaf
+  %2 = LegendreP3(%0)                  f64 [3, 2]  tracked
+  %3 = mul(%2, %1)                     f64 [3, 2]  tracked
+  %4 = slice(%0, ranges=[0..3, 1..2])  f64 [3, 1]  tracked
+  %5 = repeat_dim(%4, dim=1, times=2)  f64 [3, 2]  tracked
+  %6 = add(%3, %5)                     f64 [3, 2]  tracked
+  %7 = sum(%1)                         f64 [1]
+  output 0 = %6
+  output 1 = %7
+";
+    assert_eq!(collapsed.to_text(), expected);
+    // next_functions: the operations that made what an operation reads.
+    let multiply = &collapsed.operations()[1];
+    let makers: Vec<_> = multiply
+        .inputs()
+        .iter()
+        .map(|input| collapsed.operations().iter().find(|o| o.outputs().contains(input)))
+        .map(|operation| operation.map(|operation| operation.name()))
+        .collect();
+    assert_eq!(makers, [Some("LegendreP3"), None]);
+}
+
+#[test]
+fn pictures_hold_every_box_and_edge() {
+    let device = Device::flex();
+    let network = Network::new(&device);
+    let x: Tensor<2> = tensor([3, 2], &[0.5; 6], &device, DType::F32);
+    let body = |network: &Network, x: Tensor<2>| LegendreP3.apply([network.forward(x)]);
+    let graph = Graph::record_module(&network, body, x).unwrap();
+    for graph in [graph.clone(), graph.collapsed()] {
+        let boxes = graph.tensors().iter().filter(|tensor| tensor.is_leaf()).count()
+            + graph.operations().len()
+            + graph.outputs().len();
+        let edges = graph.operations().iter().map(|o| o.inputs().len()).sum::<usize>()
+            + graph.outputs().len();
+
+        let svg = graph.to_svg();
+        assert_eq!(svg.matches("<rect x=").count(), boxes);
+        assert_eq!(svg.matches("marker-end").count(), edges);
+        for text in ["first.weight", "matmul", "LegendreP3", "f32 [3, 4]", "output 0"] {
+            assert!(svg.contains(text), "{text}");
+        }
+        // Well-formed: every bracket of XML is closed, and there is no stray number.
+        assert_eq!(svg.matches('<').count(), svg.matches('>').count());
+        assert!(!svg.contains("NaN") && !svg.contains("inf"));
+
+        let dot = graph.to_dot();
+        assert_eq!(dot.matches("[label=").count(), boxes);
+        assert_eq!(dot.matches(" -> ").count(), edges);
+        assert_eq!(dot.matches('{').count(), dot.matches('}').count());
+        assert_eq!(dot.contains("subgraph"), !names(&graph).contains(&"LegendreP3"));
+    }
+}
+
+#[test]
+fn what_cannot_be_recorded_is_refused() {
+    let device = Device::flex();
+    let x: Tensor<1> = tensor([2], &[0.5, 1.0], &device, DType::F64);
+    let elsewhere = |x: Tensor<1>| x.to_device(&Device::flex());
+    let refused = std::panic::catch_unwind(|| Graph::record(elsewhere, x.clone()));
+    assert!(!matches!(refused, Ok(Ok(_))));
+    let nested = Graph::record(
+        |x: Tensor<1>| {
+            let error = Graph::record(|x: Tensor<1>| x, x.clone()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Contract);
+            x * 2.0
+        },
+        x.clone(),
+    );
+    assert_eq!(names(&nested.unwrap()), ["mul_scalar"]);
+    // A function that panics leaves nothing behind.
+    let broken = std::panic::catch_unwind(|| {
+        let _ = Graph::record(|_: Tensor<1>| -> Tensor<1> { panic!("broken") }, x.clone());
+    });
+    assert!(broken.is_err());
+    assert_eq!(names(&Graph::record(|x: Tensor<1>| x.sin(), x).unwrap()), ["sin"]);
+}
