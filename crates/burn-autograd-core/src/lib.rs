@@ -54,7 +54,7 @@ pub use floats::Floats;
 pub use function::Function;
 pub use gradient::Gradient;
 #[cfg(feature = "capture")]
-pub use graph::{Graph, GraphOperation, GraphTensor, Role};
+pub use graph::{Graph, GraphOperation, GraphTensor, Role, Traced, trace, trace_module};
 #[cfg(feature = "autodiff")]
 pub use graph_gradients::gradients;
 #[cfg(feature = "autodiff")]

@@ -434,7 +434,12 @@ fn present(
             let columns = &numeric[position..position + input.len()];
             position += input.len();
             gradient.clone().unwrap_or_else(|| {
-                let depends = columns.iter().flatten().any(|e| e.nature != Nature::Constant);
+                // A derivative that is zero here may change further away, where a step of the
+                // ladder reaches: none is then as right as zeros, and is compared like them.
+                let depends = columns
+                    .iter()
+                    .flatten()
+                    .any(|e| e.nature != Nature::Constant && !(e.value.abs() <= e.bound));
                 if depends {
                     let reason = if pass.output_tracked.contains(&true) {
                         format!("input {number} has no gradient, but an output depends on it")

@@ -3,6 +3,7 @@
 mod draw;
 mod layout;
 mod record;
+mod replay;
 mod text;
 
 use std::collections::HashMap;
@@ -11,6 +12,7 @@ use burn::backend::ir::OperationIr;
 use burn::tensor::{DType, TensorData};
 
 pub(crate) use record::note_function;
+pub use replay::{Traced, trace, trace_module};
 
 /// The operations that a function of tensors performs: recorded, not computed.
 ///
@@ -49,7 +51,6 @@ pub struct Graph {
     inputs: Vec<usize>,
     outputs: Vec<usize>,
     /// What was recorded, for those who compute with it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "read by the replay"))]
     source: Option<Source>,
 }
 

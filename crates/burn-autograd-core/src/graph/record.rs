@@ -327,7 +327,7 @@ impl Graph {
 }
 
 /// Name and parameters of an operation, from its serialised form, which is the same for all kinds.
-fn describe(operation: &OperationIr) -> (String, Vec<(String, String)>) {
+pub(super) fn describe(operation: &OperationIr) -> (String, Vec<(String, String)>) {
     let mut value = serde_json::to_value(operation).unwrap_or_default();
     let mut name = String::new();
     // {"NumericFloat": ["F32", {"MulScalar": {"lhs": …, "rhs": …, "out": …}}]}

@@ -3,6 +3,7 @@
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 use burn::backend::Backend;
+use burn::tensor::DType;
 
 use super::Var;
 use crate::check;
@@ -97,7 +98,12 @@ impl<B: Backend> Var<B> {
 
     #[track_caller]
     fn div_scalar(self, rhs: f64) -> Self {
-        let div = |[x]: [_; 1]| B::float_div_scalar(x, rhs.into());
+        let divisor = (self.dtype() == DType::F64).then(|| self.full(vec![1; self.rank()], rhs));
+        let div = |[x]: [_; 1]| match divisor {
+            // Burn's derivative of a division by a scalar has the precision of `f32`.
+            Some(divisor) => B::float_div(x, divisor.into_raw()),
+            None => B::float_div_scalar(x, rhs.into()),
+        };
         Self::op("div_scalar", [self], |_| (), div, move |(), g, _| [Some(g / rhs)])
     }
 

@@ -102,6 +102,23 @@ impl<B: Backend> Var<B> {
         )
     }
 
+    /// The elements in reverse order along some dimensions. Derivative: the gradient reversed.
+    #[must_use]
+    #[track_caller]
+    pub fn flip(&self, dims: &[usize]) -> Self {
+        for &dim in dims {
+            self.check_dim("flip", dim);
+        }
+        let kept = dims.to_vec();
+        Self::op(
+            "flip",
+            [self.clone()],
+            |_| kept,
+            |[x]| B::float_flip(x, dims),
+            |dims, g, _| [Some(g.flip(dims))],
+        )
+    }
+
     /// Two dimensions exchanged.
     #[must_use]
     #[track_caller]
