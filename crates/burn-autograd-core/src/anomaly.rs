@@ -67,10 +67,10 @@ pub(crate) fn is_finite<B: Backend>(var: &Var<B>) -> bool {
 }
 
 /// Blames an operation.
-pub(crate) fn error(name: &Cow<'static, str>, input: usize, place: &Location<'_>) -> Error {
+pub(crate) fn error(name: Cow<'static, str>, input: usize, place: &Location<'_>) -> Error {
     Error::new(
         ErrorKind::Derivative,
-        name.clone(),
+        name,
         format!("gradient of input {input}"),
         format!("finite numbers, from finite gradients (the operation was applied at {place})"),
         "NaN or infinity",
@@ -104,7 +104,7 @@ pub(crate) fn passed(var: &Var, place: &'static Location<'static>) -> Result<(),
 pub(crate) struct Checked<F, const N: usize, const M: usize> {
     function: F,
     place: &'static Location<'static>,
-    arity: PhantomData<fn() -> ([u8; N], [u8; M])>,
+    arity: PhantomData<[[(); N]; M]>,
 }
 
 #[cfg(feature = "autodiff")]
@@ -159,7 +159,7 @@ mod checked {
                 let broken =
                     |grad: &Option<Var>| grad.as_ref().is_some_and(|grad| !is_finite(grad));
                 if let Some(input) = found.iter().position(broken) {
-                    panic!("{}", error(&self.function.name(), input, self.place));
+                    panic!("{}", error(self.function.name(), input, self.place));
                 }
             }
             found

@@ -246,7 +246,7 @@ impl<F: Function<N, M>, const N: usize, const M: usize> Body<N, M> for F {
     }
 
     fn forward(&self, ctx: &mut Context, inputs: [Option<Var>; N]) -> [Var; M] {
-        let _name = Within::enter(&Function::name(self), "forward");
+        let _name = Within::enter(Function::name(self), "forward");
         if inputs.iter().all(Option::is_some) {
             return Function::forward(self, ctx, inputs.map(|input| input.expect("all are there")));
         }
@@ -254,7 +254,7 @@ impl<F: Function<N, M>, const N: usize, const M: usize> Body<N, M> for F {
     }
 
     fn backward(&self, ctx: Saved, grads: [Option<Var>; M]) -> [Option<Var>; N] {
-        let _name = Within::enter(&Function::name(self), "backward");
+        let _name = Within::enter(Function::name(self), "backward");
         self.backward_partial(ctx, grads)
     }
 }

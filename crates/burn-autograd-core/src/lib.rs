@@ -71,4 +71,4 @@ pub use transform::{
     Jacobian, Pullback, Transform, evaluate, grad, hessian, hvp, jacobian, jvp, nth_derivative,
     value_and_grad, vjp,
 };
-pub use var::{Index, Mask, Var};
+pub use var::{Index, Mask, Ranges, Var};

@@ -158,7 +158,7 @@ impl<B: Backend, R: Rule<B, N, M>, const N: usize, const M: usize> Recorded<B, R
         let mut incoming = grads.iter().cloned();
         let incoming = std::array::from_fn(|_| incoming.next().flatten());
         let found = {
-            let _name = tape::Within::enter(&self.name, "backward");
+            let _name = tape::Within::enter(self.name.clone(), "backward");
             let _off = once.then(|| Recording::set(false));
             self.rule.backward_partial(saved, incoming)
         };
@@ -183,7 +183,7 @@ impl<B: Backend, R: Rule<B, N, M>, const N: usize, const M: usize> Recorded<B, R
             index += 1;
             input.as_ref().expect("all inputs are held").as_placed_input(index - 1)
         });
-        let _name = tape::Within::enter(&self.name, "forward");
+        let _name = tape::Within::enter(self.name.clone(), "forward");
         self.rule.forward_again(&mut context, inputs);
         let tensors = context.kept;
         if tensors.len() != self.stored.len() {

@@ -9,6 +9,7 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
 use std::panic::Location;
@@ -60,8 +61,8 @@ thread_local! {
 pub(crate) struct Within(());
 
 impl Within {
-    pub(crate) fn enter(name: &Cow<'static, str>, part: &'static str) -> Self {
-        WITHIN.with_borrow_mut(|stack| stack.push((name.clone(), part)));
+    pub(crate) fn enter(name: Cow<'static, str>, part: &'static str) -> Self {
+        WITHIN.with_borrow_mut(|stack| stack.push((name, part)));
         Self(())
     }
 
@@ -259,9 +260,9 @@ pub(crate) fn sweep<B: Backend>(
     let mut reached: BTreeMap<u64, Arc<Node<B>>> = BTreeMap::new();
     let mut pending: Vec<Arc<Node<B>>> = roots.iter().map(|(edge, _)| edge.node.clone()).collect();
     while let Some(node) = pending.pop() {
-        if !reached.contains_key(&node.id) {
+        if let Entry::Vacant(place) = reached.entry(node.id) {
             pending.extend(node.parents.iter().flatten().map(|edge| edge.node.clone()));
-            reached.insert(node.id, node);
+            place.insert(node);
         }
     }
     // Of these, what leads to something that is asked for.
@@ -315,7 +316,7 @@ pub(crate) fn sweep<B: Backend>(
         for (index, (parent, grad)) in node.parents.iter().zip(passed).enumerate() {
             let (Some(parent), Some(grad), true) = (parent, grad, needs[index]) else { continue };
             if finite == Some(true) && !crate::anomaly::is_finite(&grad) {
-                return Err(crate::anomaly::error(&node.name, index, node.place));
+                return Err(crate::anomaly::error(node.name.clone(), index, node.place));
             }
             add(&mut grads, parent.key(), grad);
         }

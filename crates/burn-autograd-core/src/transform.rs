@@ -597,7 +597,7 @@ pub fn vjp<I: Tensors, O: Tensors>(
 /// let x = Tensor::<1>::from_floats([1.0, 2.0], &device);
 /// let v = Tensor::<1>::from_floats([10.0, 100.0], &device);
 /// // Each element of x, times the other.
-/// let (_, pushed): (Tensor<1>, Tensor<1>) = jvp(|x: Var| x.slice([0..1]) * x.slice([1..2]), x, v);
+/// let (_, pushed): (Tensor<1>, Tensor<1>) = jvp(|x: Var| x.slice(0..1) * x.slice(1..2), x, v);
 /// assert_eq!(pushed.into_scalar::<f32>(), 120.0);
 /// # }
 /// ```
@@ -645,7 +645,7 @@ pub fn jacobian<I: Tensors, V: Vars>(function: impl FnOnce(I::Vars) -> V, at: I)
 ///
 /// let x = Tensor::<1>::from_floats([1.0, 2.0], &Device::flex());
 /// // x₀²·x₁, with second derivatives [[2x₁, 2x₀], [2x₀, 0]].
-/// let f = |x: Var| x.slice([0..1]).powi(2) * x.slice([1..2]);
+/// let f = |x: Var| x.slice(0..1).powi(2) * x.slice(1..2);
 /// let matrix = hessian(f, x).matrix();
 /// assert_eq!(matrix.to_data().try_to_vec::<f32>().unwrap(), [4.0, 2.0, 2.0, 0.0]);
 /// # }

@@ -436,10 +436,9 @@ fn present(
             gradient.clone().unwrap_or_else(|| {
                 // A derivative that is zero here may change further away, where a step of the
                 // ladder reaches: none is then as right as zeros, and is compared like them.
-                let depends = columns
-                    .iter()
-                    .flatten()
-                    .any(|e| e.nature != Nature::Constant && !(e.value.abs() <= e.bound));
+                let depends = columns.iter().flatten().any(|e| {
+                    e.nature != Nature::Constant && (e.value.abs() > e.bound || e.value.is_nan())
+                });
                 if depends {
                     let reason = if pass.output_tracked.contains(&true) {
                         format!("input {number} has no gradient, but an output depends on it")

@@ -16,6 +16,7 @@ use burn::tensor::{DType, Shape, Tensor, TensorData};
 
 pub use index::Index;
 pub use select::Mask;
+pub use shape::Ranges;
 
 use crate::tape::{self, Edge};
 use crate::{Error, ErrorKind};

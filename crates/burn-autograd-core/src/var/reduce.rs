@@ -90,14 +90,14 @@ impl<B: Backend> Var<B> {
     #[must_use]
     #[track_caller]
     pub fn max_dim(&self, dim: usize) -> Self {
-        self.gather(dim, &self.argmax(dim))
+        self.gather(dim, self.argmax(dim))
     }
 
     /// The smallest element along a dimension, which stays with size 1.
     #[must_use]
     #[track_caller]
     pub fn min_dim(&self, dim: usize) -> Self {
-        self.gather(dim, &self.argmin(dim))
+        self.gather(dim, self.argmin(dim))
     }
 
     /// The largest element, shape `[1]`.

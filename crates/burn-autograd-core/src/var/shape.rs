@@ -222,7 +222,8 @@ impl<B: Backend> Var<B> {
         )
     }
 
-    /// A block of the tensor: one range for each of the first dimensions, all of the others.
+    /// A block of the tensor: one range for each of the first dimensions, all of the others; for the
+    /// first dimension alone the range itself.
     /// Derivative: the gradient in that block of a zero tensor.
     ///
     /// # Panics
@@ -230,9 +231,9 @@ impl<B: Backend> Var<B> {
     /// If there are more ranges than dimensions, or a range is not within its dimension.
     #[must_use]
     #[track_caller]
-    pub fn slice(&self, ranges: impl AsRef<[Range<usize>]>) -> Self {
+    pub fn slice(&self, ranges: impl Ranges) -> Self {
         let shape = self.shape();
-        let ranges = ranges.as_ref();
+        let ranges = ranges.into_vec();
         let full: Vec<Range<usize>> = (0..shape.num_dims())
             .map(|dim| ranges.get(dim).cloned().unwrap_or(0..shape[dim]))
             .collect();
@@ -285,7 +286,7 @@ impl<B: Backend> Var<B> {
                 }
                 B::float_slice_assign(zeros, &slices(&ranges), x)
             },
-            |block, g, _| [Some(g.slice(block))],
+            |block, g, _| [Some(g.slice(block.as_slice()))],
         )
     }
 
@@ -348,6 +349,36 @@ impl<B: Backend> Var<B> {
     pub fn stack(parts: &[Self], dim: usize) -> Self {
         let parts: Vec<_> = parts.iter().map(|part| part.unsqueeze_dim(dim)).collect();
         Self::cat(&parts, dim)
+    }
+}
+
+/// What [`Var::slice`] takes: a range, or one for each of several dimensions.
+pub trait Ranges {
+    /// In the order of the dimensions.
+    fn into_vec(self) -> Vec<Range<usize>>;
+}
+
+impl Ranges for Range<usize> {
+    fn into_vec(self) -> Vec<Range<usize>> {
+        vec![self]
+    }
+}
+
+impl<const N: usize> Ranges for [Range<usize>; N] {
+    fn into_vec(self) -> Vec<Range<usize>> {
+        self.into()
+    }
+}
+
+impl Ranges for &[Range<usize>] {
+    fn into_vec(self) -> Vec<Range<usize>> {
+        self.to_vec()
+    }
+}
+
+impl Ranges for Vec<Range<usize>> {
+    fn into_vec(self) -> Self {
+        self
     }
 }
 
