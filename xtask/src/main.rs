@@ -23,9 +23,9 @@ struct Arguments {
 enum Task {
     /// Proves the gradient of every operation on every backend that this machine can run.
     Gradcheck(gradcheck::Arguments),
-    /// Runs unit, documentation and integration tests, and the gradient checks.
+    /// Runs unit, documentation and integration tests, the gradient checks, and the examples.
     Test(ci::TestArguments),
-    /// Formatting, lints, documentation, tests, gradient checks, examples: what CI runs.
+    /// Formatting, lints, documentation, and all that `test` runs.
     Ci(ci::TestArguments),
 }
 
