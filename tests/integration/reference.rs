@@ -1,10 +1,11 @@
 //! Values, gradients and second derivatives against PyTorch's, in `f64`.
 
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use burn_autograd::ops::exp::{exp, exp_vjp};
 use burn_autograd::ops::legendre_p3::{legendre_p3, legendre_p3_vjp};
 use burn_autograd::ops::multiply_add::{multiply_add, multiply_add_vjp};
 use burn_autograd::ops::relu::{relu, relu_vjp};
+use burn_autograd::prelude::*;
 use serde::Deserialize;
 
 use crate::devices::{all, autodiff, cpu, numbers, tensor};
@@ -25,6 +26,9 @@ struct Case {
     gradients: Vec<Values>,
     tangents: Vec<Values>,
     second_order: Vec<Values>,
+    /// The targets of a classification.
+    #[serde(default)]
+    ints: Vec<i64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -158,6 +162,90 @@ fn f32_agrees_with_pytorch_within_rounding() {
             run_any_rank(&case, &device, DType::F32, &|expected| {
                 128.0 * unit * expected.abs().max(6.0)
             });
+        }
+    }
+}
+
+/// The same on the tape: compositions of variables, a function with two outputs among them, with
+/// gradients and second derivatives taken there and nowhere else.
+fn on_tape(case: &Case, inputs: &[Var]) -> Vec<Var> {
+    match case.op.as_str() {
+        "legendre_p3" => vec![0.5 * (5.0 * inputs[0].powi(3) - 3.0 * &inputs[0])],
+        "relu" => vec![inputs[0].relu()],
+        "exp" => vec![inputs[0].exp()],
+        "multiply_add" => vec![&inputs[0] * &inputs[1] + &inputs[2]],
+        "add_one_and_double" => AddOneAndDouble.call_all([inputs[0].clone()]).into(),
+        "linear" => vec![inputs[0].linear(&inputs[1], inputs.get(2))],
+        "cross_entropy" => {
+            let rows = case.ints.len();
+            let device = Device::new(inputs[0].device()).inner();
+            let targets = TensorData::new(case.ints.clone(), [rows, 1]);
+            let picked =
+                inputs[0].log_softmax(1).gather(1, Tensor::<2, Int>::from_data(targets, &device));
+            vec![-picked.mean()]
+        }
+        other => panic!("no such operation: {other}"),
+    }
+}
+
+/// (x + 1, 2x).
+#[derive(Debug, Clone)]
+struct AddOneAndDouble;
+
+impl Function<1, 2> for AddOneAndDouble {
+    fn forward(&self, _: &mut Context, [x]: [Var; 1]) -> [Var; 2] {
+        [&x + 1.0, x * 2.0]
+    }
+    fn backward(&self, _: Saved, [a, b]: [Var; 2]) -> [Option<Var>; 1] {
+        [Some(a + b * 2.0)]
+    }
+}
+
+#[test]
+fn the_tape_agrees_with_pytorch_to_twelve_digits() {
+    let more: File = serde_json::from_str(include_str!("../data/torch-f64-tape.json"))
+        .expect("the file has this form");
+    assert_eq!(more.cases.len(), 9);
+    for device in cpu() {
+        for case in cases().iter().chain(&more.cases) {
+            // PyTorch's scalar has rank 0, Burn's has one element.
+            let var = |values: &Values| {
+                let count = values.data.len();
+                let flat: Tensor<1> = tensor([count], &values.data, &device, DType::F64);
+                let shape = if values.shape.is_empty() { vec![1] } else { values.shape.clone() };
+                Var::from(flat).reshape(shape)
+            };
+            let agree = |part: &str, found: &Var, expected: &Values| {
+                assert_eq!(found.shape(), var(expected).shape(), "{part} of {}", case.op);
+                let found: Vec<f64> = found.to_data().iter().collect();
+                let scale = expected.data.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
+                for (found, expected) in found.iter().zip(&expected.data) {
+                    // The differences of logits lose digits relative to the largest of them.
+                    let bound =
+                        1e-12 * if case.op == "cross_entropy" { scale } else { expected.abs() };
+                    let error = (found - expected).abs();
+                    assert!(error <= bound, "{part} of {}: {found:e}, {expected:e}", case.op);
+                }
+            };
+            let inputs: Vec<Var> = case.inputs.iter().map(|input| Var::leaf(var(input))).collect();
+            let outputs = on_tape(case, &inputs);
+            for (output, expected) in outputs.iter().zip(&case.outputs) {
+                agree("value", output, expected);
+            }
+            let cotangents: Vec<Var> = case.cotangents.iter().map(var).collect();
+            let gradient = |input: &Var| {
+                let [grad] = Gradient::of(&outputs).cotangents(&cotangents).wrt([input]);
+                grad
+            };
+            let grads: Vec<Var> = inputs.iter().map(gradient).collect();
+            for (grad, expected) in grads.iter().zip(&case.gradients) {
+                agree("gradient", grad, expected);
+            }
+            let tangents: Vec<Var> = case.tangents.iter().map(var).collect();
+            for (input, expected) in inputs.iter().zip(&case.second_order) {
+                let [second] = Gradient::of(&grads).cotangents(&tangents).wrt([input]);
+                agree("second derivative", &second, expected);
+            }
         }
     }
 }

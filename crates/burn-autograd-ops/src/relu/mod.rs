@@ -28,7 +28,7 @@ mod spec;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::tensor::Tensor;
-use burn_autograd_core::{Error, Var, apply_rule, check as arguments};
+use burn_autograd_core::{Error, check as arguments};
 
 /// The rule of [`relu`], for [`differentiate`](burn_autograd_core::differentiate).
 #[derive(Debug, Clone, Copy)]
@@ -147,15 +147,6 @@ pub trait TensorRelu {
 impl<const D: usize> TensorRelu for Tensor<D> {
     fn relu(self) -> Self {
         relu(self)
-    }
-}
-
-/// Recorded with its own backward where the variable is being differentiated.
-impl TensorRelu for Var {
-    #[track_caller]
-    fn relu(self) -> Self {
-        let [y] = apply_rule(&SelfDefinedRelu, [self]);
-        y
     }
 }
 
