@@ -13,4 +13,5 @@ mod engine;
 mod function;
 mod operations;
 mod planted;
+mod pytorch;
 mod reference;
