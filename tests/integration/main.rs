@@ -17,4 +17,5 @@ mod hooks;
 mod lifetime;
 mod operations;
 mod planted;
+mod pytorch;
 mod reference;
