@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::tensor::{DType, Tensor};
+use burn_autograd::ErrorKind;
 use burn_autograd::prelude::*;
 
 use crate::devices::{all, autodiff, message, numbers, tensor};
@@ -162,4 +163,195 @@ fn none_is_no_gradient_for_a_leaf_and_zero_for_what_comes_before() {
         let grads = Broken::Nothing.apply([x.clone() * 3.0]).sum().backward();
         assert_eq!(x.grad(&grads).map(numbers), Some(vec![0.0, 0.0]));
     }
+}
+
+/// a·b, which keeps of each factor only what the other one's gradient needs.
+#[derive(Debug, Clone)]
+struct ByNeed;
+
+impl Function<2> for ByNeed {
+    fn forward(&self, ctx: &mut Context, [a, b]: [Var; 2]) -> [Var; 1] {
+        // An intermediate, so that a second run has to keep the same.
+        let shifted = &b + 0.0;
+        if ctx.needs(0) {
+            ctx.save([&shifted]);
+        }
+        if ctx.needs(1) {
+            ctx.save([&a]);
+        }
+        [a * shifted]
+    }
+    fn backward(&self, ctx: Saved, [g]: [Var; 1]) -> [Option<Var>; 2] {
+        let needs = [ctx.needs(0), ctx.needs(1)];
+        let mut saved = ctx.into_all_tensors().into_iter();
+        needs.map(|needed| needed.then(|| &g * saved.next().unwrap()))
+    }
+}
+
+/// Forward and backward are told the same, whichever graph asks for whatever.
+#[test]
+fn what_is_kept_may_depend_on_what_is_needed() {
+    for device in autodiff(all()) {
+        let plain = |x: f64| tensor::<1>([1], &[x], &device, DType::F32);
+        let (a, b) = (plain(2.0), plain(5.0));
+        let product = |a: Var, b: Var| ByNeed.call([a, b]);
+
+        // Burn tracks one factor, the tape the other.
+        let tracked = b.clone().require_grad();
+        let da = grad(|a: Var| product(a, Var::from(&tracked)), a.clone());
+        assert_eq!(numbers(da.clone()), [5.0], "{device:?}");
+        assert_eq!(numbers(tracked.grad(&(da * 3.0).backward()).unwrap()), [3.0]);
+        let db = grad(|b: Var| product(Var::from(&a.clone().require_grad()), b), b.clone());
+        assert_eq!(numbers(db), [2.0]);
+
+        // Both are on the tape, and one is asked for.
+        let (x, y) = (Var::leaf(&a), Var::leaf(&b));
+        let z = product(x.clone(), y.clone());
+        let [dx] = Gradient::of([&z]).wrt([&x]);
+        let [dy] = Gradient::of([&z]).wrt([&y]);
+        let read = |var: &Var| var.to_data().iter::<f64>().collect::<Vec<_>>();
+        assert_eq!((read(&dx), read(&dy)), (vec![5.0], vec![2.0]));
+        let [dxdy] = Gradient::of([&dx]).wrt([&y]);
+        assert_eq!(read(&dxdy), [1.0]);
+        let second = hessian(|a: Var| product(&a * 1.0, a), a.clone()).matrix();
+        assert_eq!(numbers(second), [2.0]);
+    }
+}
+
+/// x⁴, whose backward differentiates x³ on the tape: 4x³ = x·3x² + x³.
+#[derive(Debug, Clone)]
+struct Inside {
+    in_forward: bool,
+}
+
+impl Function<1> for Inside {
+    fn forward(&self, ctx: &mut Context, [x]: [Var; 1]) -> [Var; 1] {
+        ctx.save([&x]);
+        if self.in_forward {
+            let leaf = Var::leaf(x.detach());
+            let [cube] = Gradient::of([&(leaf.powi(4) * 0.25)]).cotangents([&x]).wrt([&leaf]);
+            return [cube.constant()];
+        }
+        [x.powi(4)]
+    }
+    fn backward(&self, ctx: Saved, [g]: [Var; 1]) -> [Option<Var>; 1] {
+        let [x] = ctx.tensors();
+        let leaf = Var::leaf(x.detach());
+        let cube = leaf.powi(3);
+        let [slope] = Gradient::of([&cube]).cotangents([&g]).wrt([&leaf]);
+        [Some(x * slope.constant() + g * cube.constant())]
+    }
+}
+
+#[test]
+fn bodies_may_differentiate_on_a_tape_of_their_own() {
+    for device in autodiff(all()) {
+        for in_forward in [false, true] {
+            let x: Tensor<1> = tensor([1], &[2.0], &device, DType::F32).require_grad();
+            let function = Inside { in_forward };
+            let y = function.apply([x.clone()]);
+            assert_eq!(numbers(y.clone()), [16.0]);
+            assert_eq!(numbers(x.grad(&y.backward()).unwrap()), [32.0], "{device:?}");
+            let plain = x.inner();
+            assert_eq!(numbers(grad(|x: Var| function.call([x]), plain.clone())), [32.0]);
+        }
+    }
+    // Where nothing is recorded there is nothing to differentiate; it is not zero.
+    let leaf = Var::leaf(tensor::<1>([1], &[2.0], &crate::devices::cpu()[0], DType::F64));
+    let error = burn_autograd::without_recording(|| {
+        Gradient::of([&leaf.powi(2)]).try_wrt([&leaf]).unwrap_err()
+    });
+    assert!(error.to_string().contains("without_recording"), "{error}");
+}
+
+/// A variable that a body captured would be a constant to the derivative.
+#[derive(Debug, Clone)]
+struct Captures(Var, bool);
+
+impl Function<1> for Captures {
+    fn forward(&self, _: &mut Context, [x]: [Var; 1]) -> [Var; 1] {
+        [if self.1 { x * &self.0 } else { x * 2.0 }]
+    }
+    fn backward(&self, _: Saved, [g]: [Var; 1]) -> [Option<Var>; 1] {
+        [Some(g * &self.0)]
+    }
+}
+
+#[test]
+fn a_captured_variable_is_refused_by_name() {
+    for device in autodiff(all()) {
+        let x: Tensor<1> = tensor([1], &[2.0], &device, DType::F32);
+        let leaf = Var::leaf(&x);
+        for (in_forward, part) in [(true, "forward"), (false, "backward")] {
+            let function = Captures(leaf.clone(), in_forward);
+            let text = message(|| {
+                let _ = grad(|x: Var| function.call([x]), x.clone());
+            });
+            assert!(text.contains("Captures") && text.contains(part), "{text}");
+            let tracked = x.clone().require_grad();
+            let text = message(|| drop(function.apply([tracked.clone()]).backward()));
+            assert!(text.contains("Captures") && text.contains("arguments alone"), "{text}");
+        }
+    }
+}
+
+/// A tracked tensor among the fields, where the inputs are plain.
+#[derive(Debug, Clone)]
+struct Scaled(Tensor<1>);
+
+impl Function<1> for Scaled {
+    fn forward(&self, _: &mut Context, [x]: [Var; 1]) -> [Var; 1] {
+        [x * Var::from(&self.0)]
+    }
+    fn backward(&self, _: Saved, [g]: [Var; 1]) -> [Option<Var>; 1] {
+        [Some(g * Var::from(&self.0))]
+    }
+}
+
+#[test]
+fn a_tracked_field_is_refused_for_plain_inputs_too() {
+    for device in all() {
+        let x: Tensor<1> = tensor([1], &[2.0], &device, DType::F32);
+        let w: Tensor<1> = tensor([1], &[3.0], &device.autodiff(), DType::F32).require_grad();
+        let error = Scaled(w).try_apply::<_, Tensor<1>>(x).unwrap_err();
+        assert_eq!((error.kind(), error.operation()), (ErrorKind::Contract, "Scaled"), "{error}");
+    }
+}
+
+#[test]
+fn a_detached_leaf_is_a_constant() {
+    for device in autodiff(all()) {
+        let x: Tensor<1> = tensor([1], &[3.0], &device, DType::F32).require_grad();
+        let detached = Var::from(&x).detach().into_tensor::<1>();
+        assert!(!detached.is_tracked(), "{device:?}");
+        // d(x·c)⁄dx with c = x held constant.
+        let y = x.clone() * detached;
+        assert_eq!(numbers(x.grad(&y.backward()).unwrap()), [3.0]);
+    }
+}
+
+#[test]
+fn vectors_that_do_not_fit_are_named_as_what_they_are() {
+    let device = &crate::devices::cpu()[0];
+    let new = |count: usize| tensor::<1>([count], &vec![1.0; count], device, DType::F64);
+    let transform = burn_autograd::Transform::new;
+    let error = transform()
+        .jvp::<Tensor<1>, Tensor<1>>(|x: Var| x.powi(2), new(2), new(3))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.starts_with("jvp: argument `tangents[0]`: expected the input's shape [2]"),
+        "{error}"
+    );
+    let error = transform().hvp(|x: Var| x.powi(2).sum(), new(2), new(3)).unwrap_err().to_string();
+    assert!(
+        error.starts_with("hvp: argument `vectors[0]`: expected the input's shape [2]"),
+        "{error}"
+    );
+    let (_, pullback): (Tensor<1>, _) = vjp(|x: Var| x.powi(2), new(2));
+    let error = pullback.try_apply(new(3)).unwrap_err().to_string();
+    assert!(
+        error.starts_with("vjp: argument `cotangents[0]`: expected the output's shape"),
+        "{error}"
+    );
 }

@@ -118,7 +118,7 @@ fn a_hook_that_hangs_is_reported() {
     child.kill().unwrap();
     child.wait().unwrap();
     let report = report.expect("the report came before the program ended");
-    assert!(report.contains("hooks.rs:") && report.contains("detach"), "{report}");
+    assert!(report.contains("hooks.rs:") && report.contains("inner()"), "{report}");
 }
 
 #[test]

@@ -24,7 +24,8 @@ thread_local! {
 /// - A [`Var`] operation does the same in the transforms; they return the message as an error.
 /// - Burn's own operations are located between two calls of [`watch`](crate::watch).
 ///
-/// Every check reads a number back from the device: use it to find a fault, not in production.
+/// Every check reads the gradient back from the device: use it to find a fault, not in production. A
+/// compiler of shaders may compute as if there were no infinities; what it removes is not found.
 ///
 /// ```
 /// # #[cfg(feature = "flex")] {
@@ -40,13 +41,16 @@ thread_local! {
 /// ```
 #[derive(Debug)]
 #[must_use = "the mode is on as long as this lives"]
-pub struct AnomalyMode(());
+pub struct AnomalyMode(
+    /// The mode is the thread's: it stays there.
+    std::marker::PhantomData<*const ()>,
+);
 
 impl AnomalyMode {
     /// Turns the mode on for this thread.
     pub fn enable() -> Self {
         DEPTH.set(DEPTH.get() + 1);
-        Self(())
+        Self(std::marker::PhantomData)
     }
 }
 

@@ -6,7 +6,7 @@ use burn::backend::{Dispatch, DispatchAutodiffContext, DispatchTensor, TensorMet
 use burn::tensor::Tensor;
 
 use crate::rule::short_type_name;
-use crate::tape::{Recording, Within};
+use crate::tape::Within;
 use crate::var::Origin;
 use crate::{Arguments, Context, Error, ErrorKind, Rule, Saved, Tensors, Var, apply_rule, check};
 
@@ -267,6 +267,9 @@ pub(crate) struct Call<const N: usize, const M: usize> {
     present: [bool; N],
     /// What the forward kept, told to the tape when the forward runs on Burn's graph.
     kept: Option<Arc<Mutex<Vec<Kept>>>>,
+    /// Which gradients the bodies are told to be needed, where that is more than what one of the
+    /// graphs needs: the two share what the forward keeps.
+    needs: Option<[bool; N]>,
 }
 
 /// What a tensor that a forward kept was to it.
@@ -313,7 +316,7 @@ impl<const N: usize, const M: usize> Call<N, M> {
         };
         #[cfg(not(feature = "autodiff"))]
         let body: Arc<dyn Body<N, M>> = Arc::new(function.clone());
-        Ok((Self { body, present, kept: None }, inputs))
+        Ok((Self { body, present, kept: None, needs: None }, inputs))
     }
 
     /// The inputs that were given.
@@ -333,7 +336,21 @@ impl<const N: usize, const M: usize> Call<N, M> {
             #[cfg(feature = "capture")]
             let noted = inputs.clone();
             let inputs = self.given(Var::inputs(inputs));
-            let outputs = self.body.forward(&mut context, inputs).map(Var::into_raw);
+            let outputs = self.body.forward(&mut context, inputs);
+            for output in &outputs {
+                crate::record::refuse_leak(&self.body.name(), "forward", output);
+                if is_tracked(output.raw()) {
+                    return Err(Error::new(
+                        ErrorKind::Contract,
+                        self.body.name(),
+                        "outputs",
+                        "constants, like the inputs; a tensor that is tracked has to be an input, \
+                         not a field",
+                        "one that Burn tracks",
+                    ));
+                }
+            }
+            let outputs = outputs.map(Var::into_raw);
             #[cfg(feature = "capture")]
             crate::graph::note_function(|| self.body.name(), &noted, &outputs);
             return Ok(outputs);
@@ -408,7 +425,16 @@ impl<const N: usize, const M: usize> Rule<Dispatch, N, M> for OnTape<N, M> {
         }
         // Burn tracks an input too. Its graph gets the function as a whole, with its own backward.
         let kept = Arc::new(Mutex::new(Vec::new()));
-        let call = Call { kept: ctx.tracked().then(|| kept.clone()), ..self.0.clone() };
+        if ctx.tracked() {
+            for (needed, input) in ctx.needs.iter_mut().zip(&inputs) {
+                *needed |= is_tracked(input.raw());
+            }
+        }
+        let call = Call {
+            kept: ctx.tracked().then(|| kept.clone()),
+            needs: ctx.needs.clone().try_into().ok().filter(|_| ctx.tracked()),
+            ..self.0.clone()
+        };
         let outputs = call
             .run(inputs.each_ref().map(|input| input.raw().clone()))
             .unwrap_or_else(|error| error.raise())
@@ -453,11 +479,9 @@ impl<const N: usize, const M: usize> Rule<Dispatch, N, M> for OnTape<N, M> {
         let found = body.backward(ctx, grads.map(|grad| grad.map(|grad| grad.detach())));
         found.map(|grad| {
             grad.map(|grad| {
-                tracked.iter().fold(grad, |grad, anchor| {
-                    let anchor = Var::new(anchor.clone());
-                    let _off = Recording::set(false);
-                    refuse.call([grad, anchor])
-                })
+                tracked
+                    .iter()
+                    .fold(grad, |grad, anchor| refuse.call([grad, Var::new(anchor.clone())]))
             })
         })
     }
@@ -595,6 +619,7 @@ mod route {
         where
             DispatchTensor: DispatchKindConversion<B>,
         {
+            crate::record::refuse_leak(&self.0.body.name(), part, &var);
             let origin = var.origin();
             let tensor = var.into_raw();
             let got = tensor.device();
@@ -647,7 +672,9 @@ mod route {
         }
 
         fn forward(&self, ctx: &mut Context<B>, inputs: [Var<B>; N]) -> [Var<B>; M] {
-            let mut context = Context::new(ctx.needs.clone());
+            // Nothing is kept for a graph that needs nothing.
+            let needs = self.0.needs.filter(|_| ctx.tracked()).map(Vec::from);
+            let mut context = Context::new(needs.unwrap_or_else(|| ctx.needs.clone()));
             let inputs = Var::inputs(inputs.map(|input| Self::lift::<B>(input.into_raw())));
             let outputs = {
                 let _graph = OnGraph::enter();
@@ -689,7 +716,7 @@ mod route {
             };
             let saved = Saved::<Dispatch> {
                 name: ctx.name,
-                needs: ctx.needs,
+                needs: self.0.needs.map_or(ctx.needs, Vec::from),
                 inputs: ctx.inputs.iter().map(device).collect(),
                 outputs: ctx.outputs.iter().map(device).collect(),
                 tensors: ctx

@@ -1,6 +1,6 @@
 use burn::backend::TensorMetadata;
 
-use crate::tape::{not_on_tape, sweep};
+use crate::tape::{not_on_tape, recording, sweep};
 use crate::{Error, ErrorKind, Var};
 
 /// Gradients of variables with respect to variables, anywhere in a computation: the counterpart of
@@ -54,8 +54,8 @@ impl<'a> Gradient<'a> {
         self
     }
 
-    /// Gives constants, which saves the work of recording the derivative. `create_graph=False` in
-    /// PyTorch.
+    /// Gives constants of the tape, which saves the work of recording the derivative.
+    /// `create_graph=False` in PyTorch. Where Burn tracks a tensor, it goes on.
     pub fn constant(mut self) -> Self {
         self.constant = true;
         self
@@ -106,6 +106,15 @@ impl<'a> Gradient<'a> {
 
     pub(crate) fn gradients(&self, inputs: &[&Var]) -> Result<Vec<Option<Var>>, Error> {
         const OPERATION: &str = "Gradient";
+        if !recording() {
+            return Err(Error::new(
+                ErrorKind::Derivative,
+                OPERATION,
+                "outputs",
+                "outputs that were recorded",
+                "a place where nothing is (without_recording)",
+            ));
+        }
         let mut wanted = Vec::with_capacity(inputs.len());
         for (index, input) in inputs.iter().enumerate() {
             let edge = input.edge();
@@ -173,20 +182,30 @@ pub(crate) fn check_cotangent(
     cotangent: &Var,
     output: &Var,
 ) -> Result<(), Error> {
-    let error = |kind, expected, got| {
-        Err(Error::new(kind, operation, format!("cotangents[{index}]"), expected, got))
-    };
+    check_like(operation, format!("cotangents[{index}]"), "output", cotangent, output)
+}
+
+/// Checks a vector against what it belongs to.
+pub(crate) fn check_like(
+    operation: &'static str,
+    argument: String,
+    model: &'static str,
+    cotangent: &Var,
+    output: &Var,
+) -> Result<(), Error> {
+    let error =
+        |kind, expected, got| Err(Error::new(kind, operation, argument.clone(), expected, got));
     if cotangent.shape() != output.shape() {
-        let expected = format!("the output's shape {:?}", output.shape().to_vec());
+        let expected = format!("the {model}'s shape {:?}", output.shape().to_vec());
         return error(ErrorKind::Shape, expected, format!("{:?}", cotangent.shape().to_vec()));
     }
     if cotangent.dtype() != output.dtype() {
-        let expected = format!("the output's data type {:?}", output.dtype());
+        let expected = format!("the {model}'s data type {:?}", output.dtype());
         return error(ErrorKind::DType, expected, format!("{:?}", cotangent.dtype()));
     }
     let place = |var: &Var| crate::function::without_autodiff(var.raw().clone()).device();
     if place(cotangent) != place(output) {
-        let expected = format!("the output's device {:?}", place(output));
+        let expected = format!("the {model}'s device {:?}", place(output));
         return error(ErrorKind::Device, expected, format!("{:?}", place(cotangent)));
     }
     Ok(())

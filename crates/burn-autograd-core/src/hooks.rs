@@ -69,8 +69,8 @@ fn hooked<const D: usize>(
 /// The gradient comes as a plain tensor, without autodiff.
 ///
 /// Burn holds the graph's lock while a hook runs. A hook that computes with a *tracked* tensor of the
-/// graph that is being differentiated would therefore wait for ever; detach such a tensor before it
-/// is captured. What the hook returns is checked, and a hook that is still running after
+/// graph that is being differentiated would therefore wait for ever; let it capture `inner()` of
+/// such a tensor. What the hook returns is checked, and a hook that is still running after
 /// [`hook_time_limit`] is reported on standard error with its file and line.
 ///
 /// # Panics
@@ -240,7 +240,7 @@ impl Watchdog {
                         "burn-autograd: the hook at {place} has been running for {:.1} s. If it \
                          computes with a tracked tensor of the graph that is being differentiated, \
                          it waits for a lock that its own backward pass holds, and will not return: \
-                         detach that tensor before the hook captures it.",
+                         let the hook capture `inner()` of that tensor.",
                         start.elapsed().as_secs_f64()
                     );
                 }

@@ -36,24 +36,12 @@ where
     let needs: Vec<_> = inputs.iter().map(Var::is_recorded).collect();
     let mut context = Context::new(needs.clone());
     let outputs = rule.forward(&mut context, bare);
-    if let Some(leak) = outputs.iter().find(|output| output.is_recorded()) {
-        Error::new(
-            ErrorKind::Contract,
-            rule.name(),
-            "forward",
-            "outputs computed from the inputs alone",
-            format!(
-                "one computed, by {:?}, from another variable that is being differentiated",
-                leak.operation().unwrap_or_default()
-            ),
-        )
-        .raise();
-    }
+    outputs.iter().for_each(|output| refuse_leak(&rule.name(), "forward", output));
     if !needs.contains(&true) {
         return outputs.map(|output| Var::new(output.into_raw()));
     }
 
-    let recorded = Recorded::<B, R, N, M>::new(rule.clone(), &inputs, context.kept, &outputs);
+    let recorded = Recorded::<B, R, N, M>::new(rule.clone(), &inputs, context, &outputs);
     let parents = inputs.iter().map(|input| input.edge().cloned()).collect();
     let edge = Edge::operation(rule.name(), parents, M, move |arrived| recorded.backward(arrived));
     let mut index = 0;
@@ -65,6 +53,24 @@ where
         }
         Var::placed(tensor, Edge { node: edge.node.clone(), output: index - 1 })
     })
+}
+
+/// A body gets constants, and gives constants: what it is, its rule says. Anything else comes from a
+/// variable that it captured, whose derivative would be lost.
+pub(crate) fn refuse_leak<B: Backend>(name: &str, part: &'static str, var: &Var<B>) {
+    if var.edge().is_some() {
+        Error::new(
+            ErrorKind::Contract,
+            name.to_owned(),
+            part,
+            "results computed from the arguments alone",
+            format!(
+                "one computed, by {:?}, from another variable that is being differentiated",
+                var.operation().unwrap_or_default()
+            ),
+        )
+        .raise();
+    }
 }
 
 /// One kept tensor, as the tape knows it.
@@ -83,19 +89,17 @@ struct Recorded<B: Backend, R, const N: usize, const M: usize> {
     name: Cow<'static, str>,
     /// The inputs that are kept, or are needed to compute an intermediate again.
     inputs: [Option<Var<B>>; N],
+    /// What the forward was told: what it kept may depend on it, so the backward is told the same.
+    needs: Vec<bool>,
     stored: Vec<Stored<B>>,
     input_metas: Vec<Meta<B>>,
     output_metas: Vec<Meta<B>>,
 }
 
 impl<B: Backend, R: Rule<B, N, M>, const N: usize, const M: usize> Recorded<B, R, N, M> {
-    fn new(
-        rule: R,
-        inputs: &[Var<B>; N],
-        kept: Vec<Option<Var<B>>>,
-        outputs: &[Var<B>; M],
-    ) -> Self {
-        let stored: Vec<_> = kept
+    fn new(rule: R, inputs: &[Var<B>; N], context: Context<B>, outputs: &[Var<B>; M]) -> Self {
+        let stored: Vec<_> = context
+            .kept
             .into_iter()
             .map(|kept| match kept {
                 None => Stored::Intermediate(None),
@@ -118,6 +122,7 @@ impl<B: Backend, R: Rule<B, N, M>, const N: usize, const M: usize> Recorded<B, R
             input_metas: inputs.iter().map(|input| Meta::of(input.raw())).collect(),
             output_metas: outputs.iter().map(|output| Meta::of(output.raw())).collect(),
             rule,
+            needs: context.needs,
             stored,
         }
     }
@@ -125,7 +130,10 @@ impl<B: Backend, R: Rule<B, N, M>, const N: usize, const M: usize> Recorded<B, R
     fn backward(&self, arrived: tape::Arrived<'_, B>) -> Result<Vec<Option<Var<B>>>, Error> {
         let again = tape::recording();
         let once = again && self.rule.once_differentiable();
-        let grads: Vec<_> = arrived.grads.clone();
+        let grads = arrived.grads.clone();
+        // Where no second derivative will be asked for, the rule gets constants, and its body may
+        // record and differentiate on its own.
+        let strip = |var: Var<B>| if again && !once { var } else { var.constant_like() };
         // A kept intermediate would be a constant to a second derivative, which would be wrong
         // without a word.
         let stale = |stored: &Stored<B>| match stored {
@@ -147,21 +155,24 @@ impl<B: Backend, R: Rule<B, N, M>, const N: usize, const M: usize> Recorded<B, R
                 None => Var::new(tensor.clone().expect("it was kept, or computed again")),
             },
         };
-        let tensors = self.stored.iter().enumerate().map(tensor).collect();
+        let tensors = self.stored.iter().enumerate().map(tensor).map(strip).collect();
         let saved = Saved {
             name: self.name.clone(),
-            needs: arrived.needs.to_vec(),
+            needs: self.needs.clone(),
             tensors,
             inputs: self.input_metas.clone(),
             outputs: self.output_metas.clone(),
         };
         let mut incoming = grads.iter().cloned();
-        let incoming = std::array::from_fn(|_| incoming.next().flatten());
+        let incoming = std::array::from_fn(|_| incoming.next().flatten().map(strip));
         let found = {
             let _name = tape::Within::enter(self.name.clone(), "backward");
-            let _off = once.then(|| Recording::set(false));
+            let _on = Recording::set(true);
             self.rule.backward_partial(saved, incoming)
         };
+        if !again || once {
+            found.iter().flatten().for_each(|grad| refuse_leak(&self.name, "backward", grad));
+        }
 
         let mut passed = Vec::with_capacity(N);
         for (index, grad) in found.into_iter().enumerate() {
@@ -177,7 +188,7 @@ impl<B: Backend, R: Rule<B, N, M>, const N: usize, const M: usize> Recorded<B, R
 
     /// The kept tensors as functions of the inputs, from another run of the forward.
     fn run_again(&self) -> Result<Vec<Option<Var<B>>>, Error> {
-        let mut context = Context::new(vec![true; N]);
+        let mut context = Context::new(self.needs.clone());
         let mut index = 0;
         let inputs = self.inputs.each_ref().map(|input| {
             index += 1;

@@ -90,30 +90,30 @@ pub(crate) fn on_graph() -> bool {
     ON_GRAPH.get()
 }
 
-/// Says so until it is dropped. Recording is off as well: the graph has the function already.
+/// Says so until it is dropped.
 #[cfg(feature = "autodiff")]
 #[derive(Debug)]
-pub(crate) struct OnGraph {
-    before: bool,
-    _off: Recording,
-}
+pub(crate) struct OnGraph(bool);
 
 #[cfg(feature = "autodiff")]
 impl OnGraph {
     pub(crate) fn enter() -> Self {
-        Self { before: ON_GRAPH.replace(true), _off: Recording::set(false) }
+        Self(ON_GRAPH.replace(true))
     }
 }
 
 #[cfg(feature = "autodiff")]
 impl Drop for OnGraph {
     fn drop(&mut self) {
-        ON_GRAPH.set(self.before);
+        ON_GRAPH.set(self.0);
     }
 }
 
-/// Runs `body` without recording it: its results are constants. The counterpart of `torch.no_grad`
-/// for [`Var`]s.
+/// Runs `body` without recording it: its results are constants of the tape. The counterpart of
+/// `torch.no_grad` for [`Var`]s.
+///
+/// Burn's graph is not switched off: where it tracks a tensor, it goes on;
+/// [`detach`](Var::detach) cuts both.
 ///
 /// ```
 /// # #[cfg(feature = "flex")] {

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use burn::tensor::{Shape, Tensor, TensorData};
 
-use crate::gradient::{check_cotangent, independent};
+use crate::gradient::{check_like, independent};
 use crate::tape::{Edge, Recording, sweep};
 use crate::{Error, ErrorKind, Tensors, Var, Vars, check};
 
@@ -124,12 +124,13 @@ fn tensors<T: Tensors>(operation: &'static str, vars: Vec<Var>) -> Result<T, Err
 /// Vectors given by the caller, checked against what they belong to.
 fn alike<T: Tensors>(
     operation: &'static str,
+    (argument, model): (&str, &'static str),
     vectors: T,
     models: &[Var],
 ) -> Result<Vec<Var>, Error> {
     let vectors: Vec<_> = vectors.into_dispatch().into_iter().map(Var::new).collect();
-    for (index, (vector, model)) in vectors.iter().zip(models).enumerate() {
-        check_cotangent(operation, index, vector, model)?;
+    for (index, (vector, like)) in vectors.iter().zip(models).enumerate() {
+        check_like(operation, format!("{argument}[{index}]"), model, vector, like)?;
     }
     Ok(vectors)
 }
@@ -238,7 +239,7 @@ impl Transform {
     ) -> Result<(O, O), Error> {
         const OPERATION: &str = "jvp";
         let run = Run::<I>::new(OPERATION, function, at)?;
-        let tangents = alike(OPERATION, tangents, &run.leaves)?;
+        let tangents = alike(OPERATION, ("tangents", "input"), tangents, &run.leaves)?;
         // J·v is the gradient, with respect to u, of ⟨Jᵀ·u, v⟩, which is linear in u.
         let dummies: Vec<_> =
             run.outputs.iter().map(|output| Var::leaf(output.zeros_like())).collect();
@@ -305,7 +306,7 @@ impl Transform {
     ) -> Result<I, Error> {
         const OPERATION: &str = "hvp";
         let run = Run::<I>::new(OPERATION, function, at)?;
-        let vectors = alike(OPERATION, vectors, &run.leaves)?;
+        let vectors = alike(OPERATION, ("vectors", "input"), vectors, &run.leaves)?;
         let one = run.scalar(OPERATION)?.ones_like();
         let grads = run.pull(OPERATION, &run.outputs, vec![one], true, self.strict)?;
         tensors(OPERATION, run.pull(OPERATION, &grads, vectors, false, false)?)
@@ -382,7 +383,7 @@ impl<I: Tensors, O: Tensors> Pullback<I, O> {
     ///
     /// If a cotangent has not the shape, data type and device of its output.
     pub fn try_apply(&self, cotangents: O) -> Result<I, Error> {
-        let cotangents = alike("vjp", cotangents, &self.run.outputs)?;
+        let cotangents = alike("vjp", ("cotangents", "output"), cotangents, &self.run.outputs)?;
         let grads = self.run.pull("vjp", &self.run.outputs, cotangents, false, self.strict)?;
         tensors("vjp", grads)
     }

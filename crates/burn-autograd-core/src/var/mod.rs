@@ -109,6 +109,11 @@ impl<B: Backend> Var<B> {
         Self { origin: Origin::Input(index), ..self.clone() }
     }
 
+    /// The same without its place on the tape.
+    pub(crate) fn constant_like(self) -> Self {
+        Self { edge: None, ..self }
+    }
+
     pub(crate) fn origin(&self) -> Origin {
         self.origin
     }
@@ -164,7 +169,8 @@ impl<B: Backend> Var<B> {
     /// graph.
     #[must_use]
     pub fn detach(&self) -> Self {
-        Self::new(B::float_detach(self.tensor.clone()))
+        // Burn makes another leaf of a leaf; without the claim to a gradient it is a constant.
+        Self::new(B::float_set_require_grad(B::float_detach(self.tensor.clone()), false))
     }
 
     /// The same value as a constant of this tape. Where Burn tracks the tensor, it goes on tracking:
