@@ -14,3 +14,5 @@ mod function;
 mod operations;
 mod planted;
 mod reference;
+mod transforms;
+mod variables;
