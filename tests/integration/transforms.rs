@@ -1,7 +1,12 @@
 //! The transforms, and what they are composed of: closed forms, uneven cotangents, nesting, Burn's
 //! own backward after ours, functions with an explicit backward in the middle.
+#![allow(
+    clippy::single_range_in_vec_init,
+    reason = "a slice takes a range for each of the first dimensions, often for one"
+)]
 
 use burn::tensor::{DType, Device, Tensor};
+use burn_autograd::gradcheck::gradgradcheck;
 use burn_autograd::prelude::*;
 use burn_autograd::{ErrorKind, Transform, evaluate};
 
@@ -272,16 +277,12 @@ fn gradient_refuses_what_has_no_derivative() {
         assert_eq!(fit(&[&single]), (ErrorKind::DType, "cotangents[0]".into()));
         // A tensor does not leave a function that is being differentiated unnoticed.
         let text = refusal(|| {
-            drop(grad(|x: Var| Var::from(x.into_tensor::<1>().sum()), double(&[1.0], &device)))
+            drop(grad(|x: Var| Var::from(x.into_tensor::<1>().sum()), double(&[1.0], &device)));
         });
         assert!(text.contains("being differentiated") && text.contains("detach"), "{text}");
-        let error = Transform::new().grad(|x: Var| x, double(&at_two(), &device)).unwrap_err();
+        let error = Transform::new().grad(|x: Var| x, double(&[1.0, 2.0], &device)).unwrap_err();
         assert_eq!((error.kind(), error.operation()), (ErrorKind::Shape, "grad"));
     }
-}
-
-fn at_two() -> [f64; 2] {
-    [1.0, 2.0]
 }
 
 #[test]
@@ -289,14 +290,14 @@ fn nested_derivatives_do_not_confuse_their_variables() {
     for device in cpu() {
         // d/dx (x·d/dy (x + y)) = 1.
         let function = |x: Var| {
-            let y = Var::leaf(&x.detach());
+            let y = Var::leaf(x.detach());
             let [inner] = Gradient::of([&(&x + &y)]).wrt([&y]);
             x * inner
         };
         assert_eq!(numbers(grad(function, double(&[3.0], &device))), [1.0], "{device:?}");
         // d/dx (x·d/dy (x·y)) = d/dx x² = 2x.
         let function = |x: Var| {
-            let y = Var::leaf(&x.detach());
+            let y = Var::leaf(x.detach());
             let [inner] = Gradient::of([&(&x * &y)]).wrt([&y]);
             x * inner
         };
@@ -324,7 +325,7 @@ fn nested_derivatives_do_not_confuse_their_variables() {
     }
 }
 
-/// Gradients of a gradient penalty Σ wᵢ·(∂/∂xᵢ Σ a·x³·sin …)² through Burn's own backward.
+/// Losses made of gradients, through Burn's own backward.
 #[test]
 fn burn_differentiates_a_gradient_for_the_input_and_captured_parameters() {
     for device in autodiff(all()) {
@@ -410,7 +411,7 @@ fn the_hessian_of_a_network_is_the_numeric_one() {
     }
 }
 
-/// Rounds to integers forward, and passes 3·x²·g backward: not the derivative of its forward.
+/// 4·sign x, a step, with a backward of 3·x²·g: not the derivative of its forward.
 #[derive(Debug, Clone)]
 struct StraightThrough;
 
@@ -581,8 +582,7 @@ fn kernels_within_a_function_are_differentiated_twice() {
             close(&what, &numbers(hvp(objective, x.clone(), ones)), &expected, epsilon);
             close(&what, &numbers(x.grad(&dx.sum().backward()).unwrap()), &expected, epsilon);
         }
-        // Broadcast: w [1] against x [2]; ∂²/∂w∂x of Σ c·(w·x + w²·…)² by hand below.
-        // f = Σ c·(w·x + b)², ∂f⁄∂w = Σ 2c·x·(w·x + b), ∂²f⁄∂w² = Σ 2c·x².
+        // Broadcast, w and b [1] against x [2]: f = Σ c·(w·x + b)², ∂f⁄∂w = Σ 2c·x·(w·x + b), ∂²f⁄∂w² = Σ 2c·x².
         let (w, b) = (vector(&[1.5], &device, dtype), vector(&[0.25], &device, dtype));
         let x = vector(&at, &device, dtype);
         let weights = vector(&c, &device, dtype);
@@ -644,5 +644,30 @@ fn a_function_that_is_differentiable_once_refuses_the_second_by_name() {
             [x.clone(), double(&[1.0, 2.0], &device)],
         );
         assert_eq!(numbers(dw), [6.75, 48.0], "{device:?}");
+    }
+}
+
+/// The gradient of a function of a matrix and a vector, checked like a function of its own: its
+/// derivative is the second one, and that of its product the third.
+#[test]
+fn the_gradient_function_passes_the_second_order_check() {
+    for device in cpu() {
+        let gradient = |(m, x): (Var, Var)| {
+            let hidden = x.linear(&m, None).tanh();
+            let objective = (hidden.log_sum_exp(0) * x.square().sum()).sigmoid();
+            let [dm, dx] = Gradient::of([&objective]).wrt([&m, &x]);
+            (dm, dx)
+        };
+        let m: Tensor<2> = tensor([2, 2], &[0.5, -1.0, 0.75, 0.25], &device, DType::F64);
+        let x = double(&[0.25, -0.5], &device);
+        type Pair = (Tensor<2>, Tensor<1>);
+        gradgradcheck(
+            move |inputs: Pair| -> Pair { evaluate(gradient, inputs) },
+            move |inputs: Pair, cotangents: Pair| -> Pair {
+                vjp::<Pair, Pair>(gradient, inputs).1.apply(cotangents)
+            },
+            (m, x),
+        )
+        .assert_pass();
     }
 }

@@ -1,6 +1,10 @@
 //! Every operation of `Var`: its value against plain Rust, three derivatives against numeric ones and
 //! against Burn's own, single precision against double, and the corners: kinks, overflow, empty
 //! tensors, every rank, refusals.
+#![allow(
+    clippy::single_range_in_vec_init,
+    reason = "a slice takes a range for each of the first dimensions, often for one"
+)]
 
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData};
 use burn_autograd::gradcheck::numeric::{Precision, Samples};
@@ -995,6 +999,65 @@ fn a_wrong_argument_is_refused_by_name() {
             if !names || !text.contains(*argument) {
                 failures.0.push(format!("{operation}, {argument} on {device:?}: {text}"));
             }
+        }
+    }
+    failures.report();
+}
+
+#[test]
+fn comparisons_and_masks_say_where() {
+    for device in all() {
+        let x = leaf(&[-1.0, 0.0, 2.0, 3.0], &device, float(&device));
+        let y = leaf(&[-1.0, 1.0, 1.0, 3.0], &device, float(&device));
+        let ones = |mask: Mask| numbers(&x.zeros_like().mask_fill(&mask, 1.0));
+        assert_eq!(ones(x.greater(&y)), [0.0, 0.0, 1.0, 0.0], "{device:?}");
+        assert_eq!(ones(x.greater_equal(&y)), [1.0, 0.0, 1.0, 1.0], "{device:?}");
+        assert_eq!(ones(x.lower(&y)), [0.0, 1.0, 0.0, 0.0], "{device:?}");
+        assert_eq!(ones(x.lower_equal(&y)), [1.0, 1.0, 0.0, 1.0], "{device:?}");
+        assert_eq!(ones(x.equal(&y)), [1.0, 0.0, 0.0, 1.0], "{device:?}");
+        assert_eq!(ones(x.not_equal(&y)), [0.0, 1.0, 1.0, 0.0], "{device:?}");
+        assert_eq!(ones(x.equal(&y) & x.greater_elem(0.0)), [0.0, 0.0, 0.0, 1.0], "{device:?}");
+        assert_eq!(ones(x.equal(&y) | x.equal_elem(0.0)), [1.0, 1.0, 0.0, 1.0], "{device:?}");
+        assert_eq!(ones(!x.lower_elem(2.0)), [0.0, 0.0, 1.0, 1.0], "{device:?}");
+        assert_eq!(numbers(&x.sign()), [-1.0, 0.0, 1.0, 1.0], "{device:?}");
+        assert!(!x.sign().is_recorded(), "{device:?}");
+        let picked = |index| numbers(&x.gather(0, &index));
+        assert_eq!((picked(x.argmax(0)), picked(x.argmin(0))), (vec![3.0], vec![-1.0]));
+    }
+}
+
+/// Masked logits are −∞: their probability is 0, and so is their gradient.
+#[test]
+fn infinite_logits_are_probabilities_of_zero() {
+    let mut failures = Failures::default();
+    let infinity = f64::INFINITY;
+    for device in cpu() {
+        let x = leaf(&[-infinity, 0.5, 0.5], &device, DType::F64);
+        let c = constant(&[3], &[0.25, 1.0, -2.0], &device, DType::F64);
+        let half = std::f64::consts::LN_2;
+        let [sum] = Gradient::of([&x.log_sum_exp(0)]).wrt([&x]);
+        let y = x.softmax(0);
+        let [dx] = Gradient::of([&y]).cotangents([&c]).wrt([&x]);
+        let [ddx] = Gradient::of([&dx]).cotangents([&c]).wrt([&x]);
+        let what = |part: &str| format!("{part} on {device:?}");
+        failures.compare(&what("sum"), &numbers(&x.log_sum_exp(0)), &[0.5 + half], 4.0 * UNIT);
+        failures.compare(
+            &what("gradient of the sum"),
+            &numbers(&sum),
+            &[0.0, 0.5, 0.5],
+            4.0 * UNIT,
+        );
+        failures.compare(&what("softmax"), &numbers(&y), &[0.0, 0.5, 0.5], 4.0 * UNIT);
+        failures.compare(&what("its gradient"), &numbers(&dx), &[0.0, 0.75, -0.75], 8.0 * UNIT);
+        // Of two equal logits: ⟨c, dx⟩ = ¼(c₁ − c₂)·tanh′ is stationary.
+        failures.compare(&what("its second derivative"), &numbers(&ddx), &[0.0; 3], 8.0 * UNIT);
+        for (at, expected) in [
+            ([-infinity, -infinity], -infinity),
+            ([infinity, 0.0], infinity),
+            ([-infinity, infinity], infinity),
+        ] {
+            let found = numbers(&leaf(&at, &device, DType::F64).log_sum_exp(0));
+            failures.compare(&what(&format!("sum of {at:?}")), &found, &[expected], 0.0);
         }
     }
     failures.report();

@@ -105,7 +105,7 @@ impl<B: Backend> Var<B> {
     #[track_caller]
     pub fn max_dim(&self, dim: usize) -> Self {
         self.check_filled("max_dim", dim);
-        self.gather(dim, &self.argmax(dim))
+        self.gather(dim, self.argmax(dim))
     }
 
     /// The smallest element along a dimension, which stays with size 1.
@@ -113,7 +113,7 @@ impl<B: Backend> Var<B> {
     #[track_caller]
     pub fn min_dim(&self, dim: usize) -> Self {
         self.check_filled("min_dim", dim);
-        self.gather(dim, &self.argmin(dim))
+        self.gather(dim, self.argmin(dim))
     }
 
     /// The largest element, shape `[1]`.
@@ -143,6 +143,8 @@ impl<B: Backend> Var<B> {
         self.check_filled("log_sum_exp", dim);
         // The shift cancels: a constant will do.
         let shift = self.max_dim(dim).detach();
+        // ∞ − ∞ would make NaN of ∞, and of nothing but −∞.
+        let shift = shift.mask_fill(&shift.abs().equal_elem(f64::INFINITY), 0.0);
         (self - &shift).exp().sum_dim(dim).log() + shift
     }
 
