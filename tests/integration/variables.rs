@@ -664,7 +664,8 @@ fn large_logits_do_not_overflow() {
         let dtype = float(&device);
         let cotangent = [0.25, -2.0, 0.5];
         // Two equal largest and one that is negligible: softmax is (½, 0, ½).
-        let rows: [(&str, fn(&Var) -> Var, Vec<f64>, [f64; 3]); 3] = [
+        type Row = (&'static str, fn(&Var) -> Var, Vec<f64>, [f64; 3]);
+        let rows: [Row; 3] = [
             ("log_sum_exp", |x| x.log_sum_exp(0), vec![1e4 + 2f64.ln()], [0.125, 0.0, 0.125]),
             // pᵢ·(cᵢ − Σ pⱼcⱼ), with Σ pⱼcⱼ = ⅜.
             ("softmax", |x| x.softmax(0), vec![0.5, 0.0, 0.5], [-0.0625, 0.0, 0.0625]),
