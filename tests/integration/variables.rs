@@ -596,12 +596,23 @@ fn an_operation_with_constants_has_the_same_gradient() {
 /// and gradients.
 #[test]
 fn single_precision_on_wgpu_agrees_with_double_precision() {
+    single_precision_agrees(2);
+}
+
+/// The same bound: the numbers on the way are counted in it.
+#[test]
+fn third_derivatives_on_wgpu_agree_with_double_precision() {
+    single_precision_agrees(3);
+}
+
+#[track_caller]
+fn single_precision_agrees(orders: usize) {
     let (Some(wgpu), Some(reference)) = (wgpu(), cpu().first().cloned()) else { return };
     let mut failures = Failures::default();
     let unit = f64::from(f32::EPSILON) / 2.0;
     for case in cases() {
-        let expected = tower(&case, &reference, DType::F64, 2);
-        let found = tower(&case, &wgpu, DType::F32, 2);
+        let expected = tower(&case, &reference, DType::F64, orders);
+        let found = tower(&case, &wgpu, DType::F32, orders);
         let cubes: Vec<_> = numbers(&expected[0]).iter().map(|y| y.powi(3)).collect();
         let mut largest = size(case.data().iter().chain(&cubes));
         for (order, (found, expected)) in found.iter().zip(&expected).enumerate() {
