@@ -19,3 +19,5 @@ mod operations;
 mod planted;
 mod pytorch;
 mod reference;
+mod transforms;
+mod variables;

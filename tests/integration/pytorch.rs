@@ -296,7 +296,7 @@ fn a_saved_tensor_does_not_change_with_its_copies() {
         let y = cube().apply([x.clone()]);
         let mut copy = x.clone().detach();
         copy.inplace(|copy| copy.mul_scalar(100.0));
-        let other = x.clone().slice_assign([0..1], vector(&[50.0], &device));
+        let other = x.clone().slice_assign(0..1, vector(&[50.0], &device));
         assert_eq!(numbers(copy), [200.0, -300.0]);
         assert_eq!(numbers(other), [50.0, -3.0]);
         assert_eq!(numbers(x.clone()), [2.0, -3.0]);
@@ -684,7 +684,7 @@ fn refusals(device: &Device, backward: fn(Var) -> Option<Var>) -> [String; 2] {
 #[test]
 fn a_gradient_of_another_shape_is_refused() {
     for device in autodiff(all()) {
-        for text in refusals(&device, |g| Some(g.slice([0..2]))) {
+        for text in refusals(&device, |g| Some(g.slice(0..2))) {
             assert_names(&text, &["Returns", "gradient of input 0", "[3]", "[2]"]);
         }
     }
@@ -850,7 +850,7 @@ fn what_is_not_a_tensor_is_returned_beside_the_function() {
 #[test]
 fn writing_to_a_view_changes_neither_its_base_nor_the_graph() {
     let slice = custom(
-        |_, [x]| [x.slice([1..3])],
+        |_, [x]| [x.slice(1..3)],
         |ctx, [g]| {
             let zero = g.full([1], 0.0);
             assert_eq!(ctx.input_shape(0).to_vec(), [3]);
@@ -1212,7 +1212,7 @@ fn hooks_see_the_gradient_on_its_way_and_replace_it() {
 
         let error = burn_autograd::try_with_hook(vector(&[1.0], &device), |g| g).unwrap_err();
         assert_names(&error.to_string(), &["hook", "untracked"]);
-        let y = with_hook(leaf(&[1.0, 2.0], &device), |g| g.slice([0..1]));
+        let y = with_hook(leaf(&[1.0, 2.0], &device), |g| g.slice(0..1));
         let text = message(|| {
             let _ = y.sum().backward();
         });
@@ -1430,7 +1430,7 @@ fn one_pullback_serves_many_cotangents() {
     for device in all() {
         let x = vector(&[2.0, -1.0, 3.0], &device);
         // Each row of the Jacobian of (x₀³·x₁, x₁³·x₂).
-        let f = |x: Var| cube().call([x.slice([0..2])]) * x.slice([1..3]);
+        let f = |x: Var| cube().call([x.slice(0..2)]) * x.slice(1..3);
         let (_, pullback): (Tensor<1>, _) = vjp(f, x);
         for (cotangent, row) in [([1.0, 0.0], [-12.0, 8.0, 0.0]), ([0.0, 2.0], [0.0, 18.0, -2.0])] {
             assert_eq!(numbers(pullback.apply(vector(&cotangent, &device))), row);

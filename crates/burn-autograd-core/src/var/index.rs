@@ -77,7 +77,12 @@ impl<B: Backend> Var<B> {
             "gather",
             [self.clone()],
             |_| kept,
-            |[x]| B::float_gather(dim, x, index.0),
+            |[x]| match index.shape().num_elements() {
+                // All other dimensions have size 1, so that this is the same. With fusion, Burn 0.22.1
+                // reads the first element if a scatter to the same place is queued with it.
+                1 => B::float_select(x, dim, B::int_reshape(index.0, Shape::new([1]))),
+                _ => B::float_gather(dim, x, index.0),
+            },
             move |index, g, _| [Some(g.full(shape.clone(), 0.0).scatter_add(dim, index, &g))],
         )
     }

@@ -57,9 +57,23 @@ impl<B: Backend> Var<B> {
                 Error::new(ErrorKind::Shape, "linear", "self", "a rank of at least 1", "[]");
             error.raise();
         };
+        let given = weight.shape().to_vec();
+        let outputs = match given.as_slice() {
+            [outputs, inputs] if inputs == features => *outputs,
+            _ => {
+                let expected = format!("[outputs, {features}], for inputs {shape:?}");
+                let got = format!("{given:?}");
+                Error::new(ErrorKind::Shape, "linear", "weight", expected, got).raise();
+            }
+        };
+        if let Some(bias) = bias
+            && bias.shape().to_vec() != [outputs]
+        {
+            let got = format!("{:?}", bias.shape().to_vec());
+            Error::new(ErrorKind::Shape, "linear", "bias", format!("[{outputs}]"), got).raise();
+        }
         let flat = self.reshape([rows.iter().product(), *features]);
         let y = flat.matmul(&weight.transpose());
-        let outputs = weight.shape()[0];
         let y = match bias {
             Some(bias) => y + bias.reshape([1, outputs]),
             None => y,

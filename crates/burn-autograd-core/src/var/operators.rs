@@ -2,8 +2,9 @@
 
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-use burn::backend::Backend;
-use burn::tensor::DType;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, TensorMetadata};
+use burn::tensor::{DType, Shape};
 
 use super::Var;
 use crate::check;
@@ -98,11 +99,15 @@ impl<B: Backend> Var<B> {
 
     #[track_caller]
     fn div_scalar(self, rhs: f64) -> Self {
-        let divisor = (self.dtype() == DType::F64).then(|| self.full(vec![1; self.rank()], rhs));
-        let div = |[x]: [_; 1]| match divisor {
-            // Burn's derivative of a division by a scalar has the precision of `f32`.
-            Some(divisor) => B::float_div(x, divisor.into_raw()),
-            None => B::float_div_scalar(x, rhs.into()),
+        let div = |[x]: [FloatTensor<B>; 1]| {
+            // Burn differentiates a division by a scalar with a reciprocal in single precision.
+            let lossy = x.dtype() == DType::F64 && f64::from((1.0 / rhs) as f32) != 1.0 / rhs;
+            if !lossy || x.shape().num_elements() == 0 {
+                return B::float_div_scalar(x, rhs.into());
+            }
+            let ones = Shape::from(vec![1; x.shape().num_dims()]);
+            let divisor = B::float_full(ones, rhs.into(), &x.device(), x.dtype().into());
+            B::float_div(x, divisor)
         };
         Self::op("div_scalar", [self], |_| (), div, move |(), g, _| [Some(g / rhs)])
     }

@@ -4,8 +4,21 @@ use burn::backend::{Backend, TensorMetadata, get_device_settings};
 use burn::tensor::Shape;
 
 use super::{Index, Var};
+use crate::{Error, ErrorKind};
 
 impl<B: Backend> Var<B> {
+    /// Refuses to look for an extreme among no elements.
+    #[track_caller]
+    fn check_filled(&self, operation: &'static str, dim: usize) {
+        self.check_dim(operation, dim);
+        let shape = self.shape();
+        if shape[dim] == 0 {
+            let expected = format!("at least one element along dimension {dim}");
+            let got = format!("the shape {:?}", shape.to_vec());
+            Error::new(ErrorKind::Shape, operation, "self", expected, got).raise();
+        }
+    }
+
     /// The sum of all elements, shape `[1]`; 0 for an empty tensor. Derivative: the gradient in
     /// every element.
     #[must_use]
@@ -63,6 +76,7 @@ impl<B: Backend> Var<B> {
     #[must_use]
     #[track_caller]
     pub fn mean_dim(&self, dim: usize) -> Self {
+        self.check_dim("mean_dim", dim);
         self.sum_dim(dim) / self.shape()[dim] as f64
     }
 
@@ -71,7 +85,7 @@ impl<B: Backend> Var<B> {
     #[must_use]
     #[track_caller]
     pub fn argmax(&self, dim: usize) -> Index<B> {
-        self.check_dim("argmax", dim);
+        self.check_filled("argmax", dim);
         let ints = get_device_settings::<B>(&self.device()).int_dtype;
         Index::new(B::float_argmax(self.raw().clone(), dim, ints))
     }
@@ -80,7 +94,7 @@ impl<B: Backend> Var<B> {
     #[must_use]
     #[track_caller]
     pub fn argmin(&self, dim: usize) -> Index<B> {
-        self.check_dim("argmin", dim);
+        self.check_filled("argmin", dim);
         let ints = get_device_settings::<B>(&self.device()).int_dtype;
         Index::new(B::float_argmin(self.raw().clone(), dim, ints))
     }
@@ -90,6 +104,7 @@ impl<B: Backend> Var<B> {
     #[must_use]
     #[track_caller]
     pub fn max_dim(&self, dim: usize) -> Self {
+        self.check_filled("max_dim", dim);
         self.gather(dim, self.argmax(dim))
     }
 
@@ -97,6 +112,7 @@ impl<B: Backend> Var<B> {
     #[must_use]
     #[track_caller]
     pub fn min_dim(&self, dim: usize) -> Self {
+        self.check_filled("min_dim", dim);
         self.gather(dim, self.argmin(dim))
     }
 
@@ -104,14 +120,18 @@ impl<B: Backend> Var<B> {
     #[must_use]
     #[track_caller]
     pub fn max(&self) -> Self {
-        self.reshape([self.shape().num_elements()]).max_dim(0)
+        let flat = self.reshape([self.shape().num_elements()]);
+        flat.check_filled("max", 0);
+        flat.max_dim(0)
     }
 
     /// The smallest element, shape `[1]`.
     #[must_use]
     #[track_caller]
     pub fn min(&self) -> Self {
-        self.reshape([self.shape().num_elements()]).min_dim(0)
+        let flat = self.reshape([self.shape().num_elements()]);
+        flat.check_filled("min", 0);
+        flat.min_dim(0)
     }
 
     /// ln Σ eˣ over a dimension, which stays with size 1, without overflow.
@@ -120,8 +140,11 @@ impl<B: Backend> Var<B> {
     #[must_use]
     #[track_caller]
     pub fn log_sum_exp(&self, dim: usize) -> Self {
+        self.check_filled("log_sum_exp", dim);
         // The shift cancels: a constant will do.
         let shift = self.max_dim(dim).detach();
+        // ∞ − ∞ would make NaN of ∞, and of nothing but −∞.
+        let shift = shift.mask_fill(&shift.abs().equal_elem(f64::INFINITY), 0.0);
         (self - &shift).exp().sum_dim(dim).log() + shift
     }
 
@@ -129,6 +152,10 @@ impl<B: Backend> Var<B> {
     #[must_use]
     #[track_caller]
     pub fn softmax(&self, dim: usize) -> Self {
+        self.check_dim("softmax", dim);
+        if self.shape().num_elements() == 0 {
+            return self.clone();
+        }
         let exp = (self - self.max_dim(dim).detach()).exp();
         let sum = exp.sum_dim(dim);
         exp / sum
@@ -138,6 +165,10 @@ impl<B: Backend> Var<B> {
     #[must_use]
     #[track_caller]
     pub fn log_softmax(&self, dim: usize) -> Self {
+        self.check_dim("log_softmax", dim);
+        if self.shape().num_elements() == 0 {
+            return self.clone();
+        }
         let shifted = self - self.max_dim(dim).detach();
         let sum = shifted.exp().sum_dim(dim).log();
         shifted - sum

@@ -9,7 +9,7 @@ use burn::backend::{
 use burn::tensor::{Bool, Shape, Tensor};
 
 use super::Var;
-use crate::check;
+use crate::{Error, ErrorKind, check};
 
 /// A boolean tensor of any rank: what comparisons give, and what chooses between values.
 #[derive(Debug, Clone)]
@@ -115,6 +115,22 @@ comparisons! {
 }
 
 impl<B: Backend> Var<B> {
+    #[track_caller]
+    fn check_broadcasts_to(
+        operation: &'static str,
+        argument: &'static str,
+        from: &Shape,
+        to: &Shape,
+    ) {
+        let fits = from.num_dims() == to.num_dims()
+            && from.iter().zip(to.iter()).all(|(from, to)| from == to || *from == 1);
+        if !fits {
+            let expected = format!("a shape that broadcasts to {:?}", to.to_vec());
+            let got = format!("{:?}", from.to_vec());
+            Error::new(ErrorKind::Shape, operation, argument, expected, got).raise();
+        }
+    }
+
     /// `value` where the mask is true, this tensor elsewhere. The mask and the value may be
     /// broadcast to this tensor's shape.
     ///
@@ -127,16 +143,8 @@ impl<B: Backend> Var<B> {
     #[track_caller]
     pub fn mask_where(&self, mask: &Mask<B>, value: &Self) -> Self {
         let shape = self.shape();
-        for (argument, other) in [("mask", mask.shape()), ("value", value.shape())] {
-            let common = check::broadcast("mask_where", &[("self", &shape), (argument, &other)])
-                .unwrap_or_else(|error| error.raise());
-            assert!(
-                common == shape,
-                "mask_where: argument `{argument}`: expected a shape that broadcasts to {:?}, got {:?}",
-                shape.to_vec(),
-                other.to_vec()
-            );
-        }
+        Self::check_broadcasts_to("mask_where", "mask", &mask.shape(), &shape);
+        Self::check_broadcasts_to("mask_where", "value", &value.shape(), &shape);
         let expanded = mask.expand(&shape);
         let value = if value.shape() == shape { value.clone() } else { value.expand(shape) };
         let chosen = Mask::<B>(expanded.clone());
@@ -157,9 +165,14 @@ impl<B: Backend> Var<B> {
     /// A number where the mask is true, this tensor elsewhere. The mask may be broadcast.
     ///
     /// Derivative: the gradient where the mask is false.
+    ///
+    /// # Panics
+    ///
+    /// If the mask does not broadcast to this tensor's shape.
     #[must_use]
     #[track_caller]
     pub fn mask_fill(&self, mask: &Mask<B>, value: f64) -> Self {
+        Self::check_broadcasts_to("mask_fill", "mask", &mask.shape(), &self.shape());
         let expanded = mask.expand(&self.shape());
         let chosen = Mask::<B>(expanded.clone());
         Self::op(
@@ -175,6 +188,8 @@ impl<B: Backend> Var<B> {
     #[must_use]
     #[track_caller]
     pub fn fill_where_not_positive(&self, condition: &Self, value: f64) -> Self {
+        let shapes = (condition.shape(), self.shape());
+        Self::check_broadcasts_to("fill_where_not_positive", "condition", &shapes.0, &shapes.1);
         self.mask_fill(&condition.lower_equal_elem(0.0), value)
     }
 

@@ -347,6 +347,18 @@ impl<B: Backend> Var<B> {
     #[must_use]
     #[track_caller]
     pub fn stack(parts: &[Self], dim: usize) -> Self {
+        let Some(first) = parts.first() else {
+            refuse("stack", "parts", "at least one tensor".into(), "none".into())
+        };
+        let shape = first.shape();
+        if dim > shape.num_dims() {
+            let expected = format!("a dimension up to the rank {}", shape.num_dims());
+            refuse("stack", "dim", expected, dim.to_string());
+        }
+        if let Some(other) = parts.iter().find(|part| part.shape() != shape) {
+            let expected = format!("the shape of the first, {:?}", shape.to_vec());
+            refuse("stack", "parts", expected, format!("{:?}", other.shape().to_vec()));
+        }
         let parts: Vec<_> = parts.iter().map(|part| part.unsqueeze_dim(dim)).collect();
         Self::cat(&parts, dim)
     }
