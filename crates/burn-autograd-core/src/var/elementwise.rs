@@ -21,6 +21,12 @@ impl<B: Backend> Var<B> {
     #[must_use]
     #[track_caller]
     pub fn powi(&self, exponent: i32) -> Self {
+        self.power(exponent.into())
+    }
+
+    /// With room for the exponents of derivatives.
+    #[track_caller]
+    fn power(&self, exponent: i64) -> Self {
         if exponent == 0 {
             return self.ones_like();
         }
@@ -31,7 +37,7 @@ impl<B: Backend> Var<B> {
             |[x]| power::<B>(x, exponent),
             move |x, g, _| match exponent {
                 1 => [Some(g)],
-                _ => [Some(g * (f64::from(exponent) * x.powi(exponent - 1)))],
+                _ => [Some(g * (exponent as f64 * x.power(exponent - 1)))],
             },
         )
     }
@@ -271,7 +277,7 @@ impl<B: Backend> Var<B> {
 }
 
 /// xⁿ for n ≠ 0 by squaring.
-fn power<B: Backend>(x: FloatTensor<B>, exponent: i32) -> FloatTensor<B> {
+fn power<B: Backend>(x: FloatTensor<B>, exponent: i64) -> FloatTensor<B> {
     let mut power: Option<FloatTensor<B>> = None;
     let mut square = x;
     let mut rest = exponent.unsigned_abs();

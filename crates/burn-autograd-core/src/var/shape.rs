@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use burn::backend::Backend;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::{Shape, Slice};
 
 use super::Var;
@@ -97,7 +98,7 @@ impl<B: Backend> Var<B> {
                 }
                 inverse
             },
-            |[x]| B::float_permute(x, axes),
+            |[x]| B::float_permute(settled::<B>(x), axes),
             |inverse, g, _| [Some(g.permute(inverse))],
         )
     }
@@ -129,7 +130,7 @@ impl<B: Backend> Var<B> {
             "swap_dims",
             [self.clone()],
             |_| (),
-            |[x]| B::float_swap_dims(x, first, second),
+            |[x]| B::float_swap_dims(settled::<B>(x), first, second),
             move |(), g, _| [Some(g.swap_dims(first, second))],
         )
     }
@@ -174,7 +175,6 @@ impl<B: Backend> Var<B> {
             |_| from,
             |[x]| {
                 if to.num_elements() == 0 {
-                    use burn::backend::TensorMetadata;
                     return B::float_zeros(to, &x.device(), x.dtype().into());
                 }
                 B::float_expand(x, to)
@@ -213,7 +213,6 @@ impl<B: Backend> Var<B> {
                 if empty {
                     // A sum over nothing, which Burn's reductions refuse on some backends
                     // (burn #5310).
-                    use burn::backend::TensorMetadata;
                     return B::float_zeros(to, &x.device(), x.dtype().into());
                 }
                 dims.into_iter().fold(x, |sum, dim| B::float_sum_dim(sum, dim))
@@ -259,7 +258,6 @@ impl<B: Backend> Var<B> {
             |_| full,
             move |[x]| {
                 if sizes.num_elements() == 0 {
-                    use burn::backend::TensorMetadata;
                     return B::float_zeros(sizes, &x.device(), x.dtype().into());
                 }
                 B::float_slice(x, &slices(&block))
@@ -279,7 +277,6 @@ impl<B: Backend> Var<B> {
             [self.clone()],
             |_| block.to_vec(),
             move |[x]| {
-                use burn::backend::TensorMetadata;
                 let zeros = B::float_zeros(shape, &x.device(), x.dtype().into());
                 if x.shape().num_elements() == 0 {
                     return zeros;
@@ -396,4 +393,18 @@ impl Ranges for Vec<Range<usize>> {
 
 fn slices(ranges: &[Range<usize>]) -> Vec<Slice> {
     ranges.iter().map(|range| Slice::from(range.clone())).collect()
+}
+
+/// Hands what is queued to the device, without waiting for it.
+///
+/// Burn's fusion computes wrongly with a batch of matrices that is made, permuted and used in one
+/// queue: third derivatives of a batched product had the elements of another matrix. What was
+/// permuted after it had been handed over is right.
+fn settled<B: Backend>(tensor: FloatTensor<B>) -> FloatTensor<B> {
+    let device = tensor.device();
+    if tensor.shape().num_dims() > 2 && B::name(&device).contains("fusion") {
+        // What fails here fails again where a result is read, with its reason.
+        let _ = B::flush(&device);
+    }
+    tensor
 }
