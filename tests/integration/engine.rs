@@ -7,7 +7,7 @@ use burn::tensor::{DType, Tensor};
 use burn_autograd::ErrorKind;
 use burn_autograd::prelude::*;
 
-use crate::devices::{all, autodiff, message, numbers, tensor};
+use crate::devices::{all, autodiff, cpu, message, numbers, tensor};
 
 /// a·b, which counts the gradients that it computes.
 #[derive(Debug, Clone)]
@@ -127,7 +127,7 @@ impl Function<1> for Broken {
 
 #[test]
 fn a_broken_backward_is_refused_by_name() {
-    for device in autodiff(crate::devices::cpu()) {
+    for device in autodiff(cpu()) {
         let x: Tensor<1> = tensor([2], &[1.0, 2.0], &device, DType::F64).require_grad();
         let run = |function: Broken| {
             message(|| {
@@ -257,7 +257,7 @@ fn bodies_may_differentiate_on_a_tape_of_their_own() {
         }
     }
     // Where nothing is recorded there is nothing to differentiate; it is not zero.
-    let leaf = Var::leaf(tensor::<1>([1], &[2.0], &crate::devices::cpu()[0], DType::F64));
+    let leaf = Var::leaf(tensor::<1>([1], &[2.0], &cpu()[0], DType::F64));
     let error = burn_autograd::without_recording(|| {
         Gradient::of([&leaf.powi(2)]).try_wrt([&leaf]).unwrap_err()
     });
@@ -332,7 +332,7 @@ fn a_detached_leaf_is_a_constant() {
 
 #[test]
 fn vectors_that_do_not_fit_are_named_as_what_they_are() {
-    let device = &crate::devices::cpu()[0];
+    let device = &cpu()[0];
     let new = |count: usize| tensor::<1>([count], &vec![1.0; count], device, DType::F64);
     let transform = burn_autograd::Transform::new;
     let error = transform()
@@ -354,4 +354,172 @@ fn vectors_that_do_not_fit_are_named_as_what_they_are() {
         error.starts_with("vjp: argument `cotangents[0]`: expected the output's shape"),
         "{error}"
     );
+}
+
+/// x times a mask that is drawn anew in every forward, and kept.
+#[derive(Debug, Clone)]
+struct Dropout(Arc<AtomicUsize>);
+
+impl Function<1> for Dropout {
+    fn forward(&self, ctx: &mut Context, [x]: [Var; 1]) -> [Var; 1] {
+        // As good as random: another value in every run.
+        let mask = x.full(x.shape(), 1.0 + self.0.fetch_add(1, Ordering::Relaxed) as f64);
+        ctx.save([&mask]);
+        [x.powi(2) * mask]
+    }
+    fn backward(&self, ctx: Saved, [g]: [Var; 1]) -> [Option<Var>; 1] {
+        let [mask] = ctx.tensors();
+        // Wrong but for x = 1, where it is asked: what counts is which mask it finds.
+        [Some(g * (mask * 2.0))]
+    }
+}
+
+#[test]
+fn a_kept_value_that_does_not_depend_on_the_inputs_stays_what_it_was() {
+    for device in autodiff(all()) {
+        for tracked in [false, true] {
+            let x: Tensor<1> = tensor([1], &[1.0], &device, DType::F32);
+            let x = if tracked { x.require_grad() } else { x };
+            let dropout = Dropout(Arc::new(AtomicUsize::new(3)));
+            let (y, pullback): (Tensor<1>, _) = vjp(|x: Var| dropout.call([x]), x.clone());
+            assert_eq!(numbers(y.clone()), [4.0], "{device:?}");
+            assert_eq!(numbers(pullback.apply(y.ones_like())), [8.0], "{device:?}, {tracked}");
+            // The derivative of what the backward computes, where the forward runs again.
+            let leaf = Var::leaf(&x);
+            let y = dropout.call([leaf.clone()]);
+            let weight = y.to_data().iter::<f64>().next().unwrap();
+            let [slope] = Gradient::of([&y]).wrt([&leaf]);
+            assert_eq!(slope.to_data().iter::<f64>().next().unwrap(), 2.0 * weight);
+        }
+    }
+}
+
+/// (x², sign of x): the second output has no derivative, and is kept.
+#[derive(Debug, Clone)]
+struct SquareAndSign(Arc<AtomicUsize>);
+
+impl Function<1, 2> for SquareAndSign {
+    fn differentiable(&self, output: usize) -> bool {
+        output == 0
+    }
+    fn forward(&self, ctx: &mut Context, [x]: [Var; 1]) -> [Var; 2] {
+        let sign = x.sign();
+        ctx.save([&x, &sign]);
+        [x.powi(2), sign]
+    }
+    fn backward(&self, ctx: Saved, grads: [Var; 2]) -> [Option<Var>; 1] {
+        self.backward_partial(ctx, grads.map(Some))
+    }
+    fn backward_partial(&self, ctx: Saved, [g, none]: [Option<Var>; 2]) -> [Option<Var>; 1] {
+        self.0.fetch_add(usize::from(none.is_some()), Ordering::Relaxed);
+        let [x, sign] = ctx.tensors();
+        // 2x, written with the sign: |x|·sign.
+        [g.map(|g| g * (x.abs() * sign * 2.0))]
+    }
+}
+
+#[test]
+fn an_output_without_derivative_gets_no_gradient_at_any_order() {
+    for device in cpu() {
+        let x: Tensor<1> = tensor([2], &[1.5, -2.0], &device, DType::F64);
+        let arrived = Arc::new(AtomicUsize::new(0));
+        let f = SquareAndSign(arrived.clone());
+        let square = |x: Var| {
+            let [y, sign] = f.call_all([x]);
+            assert!(!sign.is_recorded());
+            y * sign
+        };
+        // x²·s, with derivatives 2x·s and 2s.
+        assert_eq!(numbers(nth_derivative(square, x.clone(), 1)), [3.0, 4.0]);
+        assert_eq!(numbers(nth_derivative(square, x.clone(), 2)), [2.0, -2.0]);
+        assert_eq!(arrived.load(Ordering::Relaxed), 0);
+    }
+}
+
+#[test]
+fn a_transform_within_a_differentiated_function_refuses_what_it_would_lose() {
+    for device in cpu() {
+        let x: Tensor<1> = tensor([1], &[3.0], &device, DType::F64);
+        let one = x.ones_like();
+        let lost = |x: Var| {
+            let inner: Tensor<1> = grad(|y: Var| (y.powi(2) * &x).sum(), one.clone());
+            Var::from(inner)
+        };
+        let text = message(|| {
+            let _ = grad(lost, x.clone());
+        });
+        assert!(text.contains("another variable") && text.contains("Gradient"), "{text}");
+        // As a constant it may enter; and Gradient loses nothing: d(2y·x)⁄dx = 2.
+        let held = |x: Var| {
+            let inner: Tensor<1> = grad(|y: Var| (y.powi(2) * x.constant()).sum(), one.clone());
+            Var::from(inner) * x
+        };
+        assert_eq!(numbers(grad(held, x.clone())), [6.0]);
+        let kept = |x: Var| {
+            let y = Var::leaf(&one);
+            let [inner] = Gradient::of([&(y.powi(2) * x).sum()]).wrt([&y]);
+            inner
+        };
+        assert_eq!(numbers(grad(kept, x.clone())), [2.0]);
+    }
+}
+
+/// Where Burn differentiates what these are made of, nothing overflows, and the value at 0 is right.
+#[test]
+fn sigmoid_and_softplus_have_their_derivatives_on_burns_graph() {
+    for device in autodiff(all()) {
+        let data = [-200.0, -90.0, 0.0, 90.0];
+        let x: Tensor<1> = tensor([4], &data, &device, DType::F32).require_grad();
+        let through = |f: fn(Var) -> Var| {
+            let y: Tensor<1> = burn_autograd::evaluate(f, x.clone());
+            numbers(x.grad(&y.sum().backward()).unwrap())
+        };
+        let close = |found: Vec<f64>, expected: [f64; 4]| {
+            for (found, expected) in found.iter().zip(expected) {
+                assert!((found - expected).abs() < 1e-6, "{device:?}: {found}, {expected}");
+            }
+        };
+        close(through(|x| x.sigmoid()), [0.0, 0.0, 0.25, 0.0]);
+        close(through(|x| x.softplus()), [0.0, 0.0, 0.5, 1.0]);
+        // The second derivative of softplus is that of σ.
+        let slope = grad(|x: Var| x.softplus().sum(), x.clone());
+        close(numbers(x.grad(&slope.sum().backward()).unwrap()), [0.0, 0.0, 0.25, 0.0]);
+    }
+}
+
+#[test]
+fn powers_maxima_and_constant_gradients() {
+    for device in cpu() {
+        let new = |data: &[f64]| tensor::<1>([data.len()], data, &device, DType::F64);
+        let read = |var: &Var| var.to_data().iter::<f64>().collect::<Vec<_>>();
+        // (−2)³ = −8 with derivative 12; 0² = 0 with derivative 0; ∂2³⁄∂3 = 8·ln 2, and 0 at 0.
+        let (x, y) = (Var::leaf(new(&[-2.0, 0.0, 2.0])), new(&[3.0, 2.0, 3.0]));
+        let power = x.pow(&Var::from(&y));
+        assert_eq!(read(&power), [-8.0, 0.0, 8.0]);
+        let [dx] = Gradient::of([&power.sum()]).wrt([&x]);
+        assert_eq!(read(&dx), [12.0, 0.0, 12.0]);
+        let exponent = Var::leaf(&y);
+        let [dy] = Gradient::of([&x.detach().pow(&exponent).slice(1..3).sum()]).wrt([&exponent]);
+        let found = read(&dy);
+        assert!(found[1] == 0.0 && (found[2] - 8.0 * 2f64.ln()).abs() < 1e-14, "{found:?}");
+
+        let nan = Var::from(new(&[f64::NAN]));
+        let one = Var::from(new(&[1.0]));
+        for found in [nan.maximum(&one), one.maximum(&nan), nan.minimum(&one), one.minimum(&nan)] {
+            assert!(read(&found)[0].is_nan());
+        }
+
+        // A constant gradient has no place on the tape, also where it is the cotangent itself.
+        let (a, weight) = (Var::leaf(new(&[1.0])), Var::leaf(new(&[5.0])));
+        let sum = &a + 2.0;
+        let [da] = Gradient::of([&sum]).cotangents([&weight]).constant().wrt([&a]);
+        assert!(!da.is_recorded());
+        assert_eq!(numbers(da.into_tensor::<1>()), [5.0]);
+        // As many as there are at run time.
+        let parameters = [a.clone(), weight.clone(), Var::leaf(new(&[9.0]))];
+        let all: Vec<&Var> = parameters.iter().collect();
+        let found = Gradient::of([&(a * weight)]).wrt_all(&all).unwrap();
+        let found: Vec<_> = found.iter().map(|grad| grad.as_ref().map(read)).collect();
+        assert_eq!(found, [Some(vec![5.0]), Some(vec![1.0]), None]);
+    }
 }

@@ -310,3 +310,89 @@ fn what_a_recording_cannot_see_is_refused() {
         assert!(trace(noisy, x).is_err());
     }
 }
+
+/// x where a mask of the same shape is true, else 0.
+#[derive(Debug, Clone)]
+struct Masked(Tensor<2, burn::tensor::Bool>);
+
+impl Function<1> for Masked {
+    fn name(&self) -> std::borrow::Cow<'static, str> {
+        // That of an operation of Burn's.
+        "mask_fill".into()
+    }
+    fn forward(&self, _: &mut Context, [x]: [Var; 1]) -> [Var; 1] {
+        let doubled = LegendreP3.call([x]);
+        [doubled.mask_fill(&!burn_autograd::Mask::from(&self.0), 0.0)]
+    }
+    fn backward(&self, _: Saved, [g]: [Var; 1]) -> [Option<Var>; 1] {
+        [Some(g.mask_fill(&!burn_autograd::Mask::from(&self.0), 0.0))]
+    }
+}
+
+#[test]
+fn a_function_owns_what_it_did_and_nothing_else() {
+    let device = Device::flex();
+    let x: Tensor<2> = tensor([1, 2], &[0.5, -1.0], &device, DType::F64);
+    let body = |x: Tensor<2>| {
+        // The mask, a field, is computed from what comes before.
+        let y = x.sin();
+        let mask = y.clone().greater_elem(0.0);
+        Masked(mask).apply([y * 2.0])
+    };
+    let graph = Graph::record(body, x.clone()).unwrap();
+    assert_eq!(graph.functions(), ["LegendreP3", "mask_fill"]);
+    let outside: Vec<_> = graph
+        .operations()
+        .iter()
+        .filter(|operation| operation.function().is_none())
+        .map(|operation| operation.name())
+        .collect();
+    assert_eq!(outside, ["sin", "greater_elem", "mul_scalar"]);
+    // The outer function has the operations of the inner one.
+    let inner = graph.operations().iter().filter(|operation| operation.function() == Some(0));
+    assert_eq!(inner.count(), 0);
+    let collapsed = graph.collapsed();
+    assert_eq!(names(&collapsed), ["sin", "greater_elem", "mul_scalar", "mask_fill"]);
+    assert_eq!(collapsed.operations()[3].inputs().len(), 2);
+    // Applied to variables, it is known as well; and it is told from the operation of its name.
+    let on_variables = |x: Tensor<2>| -> Tensor<2> { evaluate(|x: Var| LegendreP3.call([x]), x) };
+    let graph = Graph::record(on_variables, x).unwrap();
+    assert_eq!(names(&graph.collapsed()), ["LegendreP3"]);
+    assert!(graph.to_text().contains("LegendreP3 › mul"));
+}
+
+#[test]
+fn results_may_be_arguments_or_the_same_twice() {
+    let device = Device::flex();
+    let x: Tensor<1> = tensor([2], &[0.5, -1.0], &device, DType::F64);
+    let graph = Graph::record(|x: Tensor<1>| x, x.clone()).unwrap();
+    assert_eq!((graph.inputs(), graph.outputs()), (&[0][..], &[0][..]));
+    assert!(graph.to_svg().contains("output 0") && graph.to_dot().contains("n0 -> n1"));
+    let body = |x: Tensor<1>| {
+        let y = x.clone().exp();
+        (y.clone(), x, y)
+    };
+    let graph = Graph::record(body, x.clone()).unwrap();
+    assert_eq!(graph.outputs(), [1, 0, 1]);
+    let traced = trace(body, x.clone()).unwrap();
+    let (a, b, c): (Tensor<1>, Tensor<1>, Tensor<1>) = evaluate(|x: Var| traced.call(x), x);
+    assert_eq!(numbers(a.clone()), numbers(c));
+    assert_eq!(numbers(b), [0.5, -1.0]);
+    assert!((numbers(a)[0] - 0.5f64.exp()).abs() < 1e-15);
+}
+
+/// Ten thousand operations, all of which read one leaf.
+#[test]
+fn a_long_graph_is_recorded_collapsed_and_drawn() {
+    let device = Device::flex();
+    let x: Tensor<1> = tensor([1], &[0.5], &device, DType::F64);
+    let body = |x: Tensor<1>| (0..10_000).fold(x.clone(), |y, _| y * x.clone());
+    let graph = Graph::record(body, x.clone()).unwrap();
+    assert_eq!(graph.collapsed().operations().len(), 10_000);
+    let svg = graph.to_svg();
+    assert_eq!(svg.matches("<rect x=").count(), 10_002);
+    assert!(svg.len() < 10_000_000, "{}", svg.len());
+    // Another scale is no excuse: zero but for rounding is traced.
+    let nothing = |x: Tensor<1>| x.clone().sin().powi_scalar(2) + x.cos().powi_scalar(2) - 1.0;
+    assert!(trace(nothing, x).is_ok());
+}

@@ -12,7 +12,7 @@ use crate::{Error, ErrorKind, Var};
 
 thread_local! {
     static DEPTH: Cell<usize> = const { Cell::new(0) };
-    static LAST_FINITE: Cell<Option<&'static Location<'static>>> = const { Cell::new(None) };
+    static LAST_FINITE: Cell<Option<(u64, &'static Location<'static>)>> = const { Cell::new(None) };
 }
 
 /// While it lives, backward passes on this thread look for the first NaN or infinity: the
@@ -57,7 +57,9 @@ impl AnomalyMode {
 impl Drop for AnomalyMode {
     fn drop(&mut self) {
         DEPTH.set(DEPTH.get() - 1);
-        LAST_FINITE.set(None);
+        if !enabled() {
+            LAST_FINITE.set(None);
+        }
     }
 }
 
@@ -81,16 +83,22 @@ pub(crate) fn error(name: Cow<'static, str>, input: usize, place: &Location<'_>)
     )
 }
 
-/// Remembers that gradients were finite at a place, or blames what lies between it and the last
+/// Remembers that gradients were finite at a place, one of those in the `order` in which they were
+/// made, or blames what lies between it and the last
 /// place where they were.
 #[cfg(feature = "autodiff")]
-pub(crate) fn passed(var: &Var, place: &'static Location<'static>) -> Result<(), Error> {
+pub(crate) fn passed(
+    var: &Var,
+    order: u64,
+    place: &'static Location<'static>,
+) -> Result<(), Error> {
     if is_finite(var) {
-        LAST_FINITE.set(Some(place));
+        LAST_FINITE.set(Some((order, place)));
         return Ok(());
     }
-    let (expected, whence) = match LAST_FINITE.get() {
-        Some(last) => ("finite numbers, as at", format!("{last}")),
+    // What was made later is met earlier; a place that was made before belongs to another pass.
+    let (expected, whence) = match LAST_FINITE.get().filter(|(last, _)| *last > order) {
+        Some((_, last)) => ("finite numbers, as at", format!("{last}")),
         None => ("finite numbers", "from the end of the computation".into()),
     };
     Err(Error::new(

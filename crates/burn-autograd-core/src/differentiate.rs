@@ -86,14 +86,13 @@ where
     let kept = context
         .kept
         .into_iter()
-        .flatten()
         .map(|kept| match kept.origin() {
             // An untracked input has no node worth asking for: hold the tensor.
             Origin::Input(index) if needs[index] => {
                 Stored::Checkpointed(prepared.checkpoint(&inputs[index]), index)
             }
             Origin::Input(index) => Stored::Held(inputs[index].primitive().clone(), Some(index)),
-            Origin::Value(_) => Stored::Held(kept.into_raw(), None),
+            Origin::Value(_) | Origin::Again => Stored::Held(kept.into_raw(), None),
         })
         .collect();
     let state = State {

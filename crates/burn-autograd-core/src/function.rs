@@ -247,6 +247,8 @@ impl<F: Function<N, M>, const N: usize, const M: usize> Body<N, M> for F {
 
     fn forward(&self, ctx: &mut Context, inputs: [Option<Var>; N]) -> [Var; M] {
         let _name = Within::enter(Function::name(self), "forward");
+        #[cfg(feature = "capture")]
+        let _noted = crate::graph::Applied::begin(|| Function::name(self));
         if inputs.iter().all(Option::is_some) {
             return Function::forward(self, ctx, inputs.map(|input| input.expect("all are there")));
         }
@@ -273,11 +275,11 @@ pub(crate) struct Call<const N: usize, const M: usize> {
 }
 
 /// What a tensor that a forward kept was to it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Kept {
     Input(usize),
     Output(usize),
-    Intermediate,
+    Intermediate(Box<DispatchTensor>),
 }
 
 impl<const N: usize, const M: usize> Call<N, M> {
@@ -333,33 +335,33 @@ impl<const N: usize, const M: usize> Call<N, M> {
         });
         if context == DispatchAutodiffContext::Disabled {
             let mut context = Context::new(vec![false; N]);
-            #[cfg(feature = "capture")]
-            let noted = inputs.clone();
             let inputs = self.given(Var::inputs(inputs));
             let outputs = self.body.forward(&mut context, inputs);
             for output in &outputs {
                 crate::record::refuse_leak(&self.body.name(), "forward", output);
-                if is_tracked(output.raw()) {
-                    return Err(Error::new(
-                        ErrorKind::Contract,
-                        self.body.name(),
-                        "outputs",
-                        "constants, like the inputs; a tensor that is tracked has to be an input, \
-                         not a field",
-                        "one that Burn tracks",
-                    ));
-                }
             }
-            let outputs = outputs.map(Var::into_raw);
-            #[cfg(feature = "capture")]
-            crate::graph::note_function(|| self.body.name(), &noted, &outputs);
-            return Ok(outputs);
+            refuse_tracked(self.body.name(), &outputs)?;
+            return Ok(outputs.map(Var::into_raw));
         }
         #[cfg(feature = "autodiff")]
         return route::record(self, inputs, context);
         #[cfg(not(feature = "autodiff"))]
         unreachable!("a tensor of an autodiff device needs the feature `autodiff`")
     }
+}
+
+/// Of constants a body makes constants, unless it holds something that Burn tracks.
+fn refuse_tracked(name: Cow<'static, str>, outputs: &[Var]) -> Result<(), Error> {
+    if !outputs.iter().any(|output| is_tracked(output.raw())) {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Contract,
+        name,
+        "outputs",
+        "constants, like the inputs; a tensor that is tracked has to be an input, not a field",
+        "one that Burn tracks",
+    ))
 }
 
 fn argument(index: usize) -> &'static str {
@@ -421,7 +423,11 @@ impl<const N: usize, const M: usize> Rule<Dispatch, N, M> for OnTape<N, M> {
 
     fn forward(&self, ctx: &mut Context, inputs: [Var; N]) -> [Var; M] {
         if !inputs.iter().any(|input| is_tracked(input.raw())) {
-            return self.0.body.forward(ctx, self.0.given(inputs));
+            let outputs = self.0.body.forward(ctx, self.0.given(inputs));
+            if let Err(error) = refuse_tracked(self.0.body.name(), &outputs) {
+                error.raise();
+            }
+            return outputs;
         }
         // Burn tracks an input too. Its graph gets the function as a whole, with its own backward.
         let kept = Arc::new(Mutex::new(Vec::new()));
@@ -441,13 +447,17 @@ impl<const N: usize, const M: usize> Rule<Dispatch, N, M> for OnTape<N, M> {
             .map(Var::new);
         for kept in std::mem::take(&mut *kept.lock().unwrap_or_else(PoisonError::into_inner)) {
             ctx.kept.push(match kept {
-                Kept::Input(index) => Some(inputs[index].clone()),
-                Kept::Output(index) => Some(outputs[index].clone()),
-                // What was kept is unknown to Burn's graph.
-                Kept::Intermediate => None,
+                Kept::Input(index) => inputs[index].clone(),
+                Kept::Output(index) => outputs[index].clone(),
+                // What was kept is a constant to Burn's graph.
+                Kept::Intermediate(tensor) => Var::with_origin(*tensor, Origin::Again),
             });
         }
         outputs
+    }
+
+    fn is_tracked_elsewhere(&self, tensor: &DispatchTensor) -> bool {
+        is_tracked(tensor)
     }
 
     fn forward_again(&self, ctx: &mut Context, inputs: [Var; N]) -> [Var; M] {
@@ -683,16 +693,17 @@ mod route {
             if let Some(report) = &self.0.kept {
                 let kind = |kept: &Var| match kept.origin() {
                     Origin::Input(index) => Kept::Input(index),
-                    origin => outputs
-                        .iter()
-                        .position(|output| output.origin() == origin)
-                        .map_or(Kept::Intermediate, Kept::Output),
+                    origin => {
+                        outputs.iter().position(|output| output.origin() == origin).map_or_else(
+                            || Kept::Intermediate(Box::new(kept.raw().clone())),
+                            Kept::Output,
+                        )
+                    }
                 };
                 *report.lock().unwrap_or_else(PoisonError::into_inner) =
-                    context.kept.iter().flatten().map(kind).collect();
+                    context.kept.iter().map(kind).collect();
             }
-            let kept = context.kept.into_iter().flatten();
-            ctx.kept.extend(kept.map(|kept| Some(self.lower("saved tensors", kept))));
+            ctx.kept.extend(context.kept.into_iter().map(|kept| self.lower("saved tensors", kept)));
             outputs.map(|output| self.lower("outputs", output))
         }
 

@@ -104,6 +104,15 @@ impl<'a> Gradient<'a> {
         Ok(std::array::from_fn(|_| found.next().flatten()))
     }
 
+    /// The same for a number of variables that is known at run time, as the parameters of a model.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_wrt`](Self::try_wrt).
+    pub fn wrt_all(self, inputs: &[&Var]) -> Result<Vec<Option<Var>>, Error> {
+        self.gradients(inputs)
+    }
+
     pub(crate) fn gradients(&self, inputs: &[&Var]) -> Result<Vec<Option<Var>>, Error> {
         const OPERATION: &str = "Gradient";
         if !recording() {
@@ -139,7 +148,10 @@ impl<'a> Gradient<'a> {
                 Some(cotangents) => {
                     let cotangent = cotangents[index];
                     check_cotangent(OPERATION, index, cotangent, output)?;
-                    cotangent.clone()
+                    match self.constant {
+                        true => cotangent.clone().constant_like(),
+                        false => cotangent.clone(),
+                    }
                 }
                 None if output.shape().num_elements() == 1 => output.ones_like(),
                 None => {

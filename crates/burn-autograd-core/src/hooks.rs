@@ -179,8 +179,9 @@ pub fn watch<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
         return tensor;
     }
     let place = Location::caller();
+    let order = crate::tape::fresh();
     let check = move |grad: Var| {
-        anomaly::passed(&grad, place).unwrap_or_else(|error| panic!("{error}"));
+        anomaly::passed(&grad, order, place).unwrap_or_else(|error| panic!("{error}"));
         grad
     };
     hooked("watch", tensor, place, check).unwrap_or_else(|error| panic!("{error}"))

@@ -78,8 +78,8 @@ pub(crate) fn refuse_leak<B: Backend>(name: &str, part: &'static str, var: &Var<
 enum Stored<B: Backend> {
     Input(usize),
     Output(usize, FloatTensor<B>),
-    /// `None` if it has to be computed again in any case.
-    Intermediate(Option<FloatTensor<B>>),
+    /// With whether it has to be computed again in any case.
+    Intermediate(FloatTensor<B>, bool),
 }
 
 /// What the backward of a recorded rule needs.
@@ -101,18 +101,16 @@ impl<B: Backend, R: Rule<B, N, M>, const N: usize, const M: usize> Recorded<B, R
         let stored: Vec<_> = context
             .kept
             .into_iter()
-            .map(|kept| match kept {
-                None => Stored::Intermediate(None),
-                Some(kept) => match kept.origin() {
-                    Origin::Input(index) => Stored::Input(index),
-                    origin => match outputs.iter().position(|output| output.origin() == origin) {
-                        Some(output) => Stored::Output(output, kept.into_raw()),
-                        None => Stored::Intermediate(Some(kept.into_raw())),
-                    },
+            .map(|kept| match kept.origin() {
+                Origin::Input(index) => Stored::Input(index),
+                Origin::Again => Stored::Intermediate(kept.into_raw(), true),
+                origin => match outputs.iter().position(|output| output.origin() == origin) {
+                    Some(output) => Stored::Output(output, kept.into_raw()),
+                    None => Stored::Intermediate(kept.into_raw(), false),
                 },
             })
             .collect();
-        let all = stored.iter().any(|stored| matches!(stored, Stored::Intermediate(_)));
+        let all = stored.iter().any(|stored| matches!(stored, Stored::Intermediate(..)));
         let kept = |index| {
             all || stored.iter().any(|stored| matches!(stored, Stored::Input(i) if *i == index))
         };
@@ -127,20 +125,25 @@ impl<B: Backend, R: Rule<B, N, M>, const N: usize, const M: usize> Recorded<B, R
         }
     }
 
-    fn backward(&self, arrived: tape::Arrived<'_, B>) -> Result<Vec<Option<Var<B>>>, Error> {
+    fn backward(&self, mut arrived: tape::Arrived<'_, B>) -> Result<Vec<Option<Var<B>>>, Error> {
         let again = tape::recording();
         let once = again && self.rule.once_differentiable();
-        let grads = arrived.grads.clone();
+        let incoming_edges: Vec<_> = match once {
+            true => {
+                arrived.grads.iter().flatten().filter_map(|grad| grad.edge().cloned()).collect()
+            }
+            false => Vec::new(),
+        };
         // Where no second derivative will be asked for, the rule gets constants, and its body may
         // record and differentiate on its own.
         let strip = |var: Var<B>| if again && !once { var } else { var.constant_like() };
         // A kept intermediate would be a constant to a second derivative, which would be wrong
         // without a word.
         let stale = |stored: &Stored<B>| match stored {
-            Stored::Intermediate(tensor) => tensor.is_none() || (again && !once),
+            Stored::Intermediate(_, always) => *always || (again && !once),
             _ => false,
         };
-        let mut fresh = match self.stored.iter().any(stale) {
+        let fresh = match self.stored.iter().any(stale) {
             true => self.run_again()?,
             false => Vec::new(),
         };
@@ -149,10 +152,17 @@ impl<B: Backend, R: Rule<B, N, M>, const N: usize, const M: usize> Recorded<B, R
                 let input = self.inputs[*index].as_ref().expect("a kept input is held");
                 input.as_placed_input(*index)
             }
-            Stored::Output(index, tensor) => arrived.output(*index, tensor.clone()),
-            Stored::Intermediate(tensor) => match fresh.get_mut(position).and_then(Option::take) {
-                Some(again) => again,
-                None => Var::new(tensor.clone().expect("it was kept, or computed again")),
+            Stored::Output(index, tensor) if self.rule.differentiable(*index) => {
+                arrived.output(*index, tensor.clone())
+            }
+            Stored::Output(_, tensor) => Var::new(tensor.clone()),
+            Stored::Intermediate(tensor, _) => match fresh.get(position) {
+                Some(again)
+                    if again.edge().is_some() || self.rule.is_tracked_elsewhere(again.raw()) =>
+                {
+                    again.clone()
+                }
+                _ => Var::new(tensor.clone()),
             },
         };
         let tensors = self.stored.iter().enumerate().map(tensor).map(strip).collect();
@@ -163,7 +173,8 @@ impl<B: Backend, R: Rule<B, N, M>, const N: usize, const M: usize> Recorded<B, R
             inputs: self.input_metas.clone(),
             outputs: self.output_metas.clone(),
         };
-        let mut incoming = grads.iter().cloned();
+        // The body owns its gradients, and may write into them.
+        let mut incoming = std::mem::take(&mut arrived.grads).into_iter();
         let incoming = std::array::from_fn(|_| incoming.next().flatten().map(strip));
         let found = {
             let _name = tape::Within::enter(self.name.clone(), "backward");
@@ -181,13 +192,17 @@ impl<B: Backend, R: Rule<B, N, M>, const N: usize, const M: usize> Recorded<B, R
                 continue;
             };
             check_gradient::<B>(&self.name, index, &self.input_metas[index], grad.raw())?;
-            passed.push(Some(if once { self.refuse_second(grad, &grads, &arrived) } else { grad }));
+            passed.push(Some(if once {
+                self.refuse_second(grad, &incoming_edges, &arrived)
+            } else {
+                grad
+            }));
         }
         Ok(passed)
     }
 
     /// The kept tensors as functions of the inputs, from another run of the forward.
-    fn run_again(&self) -> Result<Vec<Option<Var<B>>>, Error> {
+    fn run_again(&self) -> Result<Vec<Var<B>>, Error> {
         let mut context = Context::new(self.needs.clone());
         let mut index = 0;
         let inputs = self.inputs.each_ref().map(|input| {
@@ -213,15 +228,12 @@ impl<B: Backend, R: Rule<B, N, M>, const N: usize, const M: usize> Recorded<B, R
     fn refuse_second(
         &self,
         grad: Var<B>,
-        incoming: &[Option<Var<B>>],
+        incoming: &[Edge<B>],
         arrived: &tape::Arrived<'_, B>,
     ) -> Var<B> {
         let name = self.name.clone();
-        let parents: Vec<_> = incoming
-            .iter()
-            .map(|grad| grad.as_ref().and_then(|grad| grad.edge().cloned()))
-            .chain(arrived.parents().iter().cloned())
-            .collect();
+        let parents: Vec<_> =
+            incoming.iter().cloned().map(Some).chain(arrived.parents().iter().cloned()).collect();
         let label = format!("{}.once_differentiable", self.name);
         let edge = Edge::operation(label, parents, 1, move |_| {
             Err(Error::once_differentiable(name.clone()))

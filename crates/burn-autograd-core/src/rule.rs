@@ -50,6 +50,13 @@ pub trait Rule<B: Backend, const N: usize, const M: usize = 1>:
     /// The outputs. What the backward needs is given to [`Context::save`].
     fn forward(&self, ctx: &mut Context<B>, inputs: [Var<B>; N]) -> [Var<B>; M];
 
+    /// Whether something else than this tape tracks a tensor.
+    #[doc(hidden)]
+    fn is_tracked_elsewhere(&self, tensor: &FloatTensor<B>) -> bool {
+        let _ = tensor;
+        false
+    }
+
     /// The same for a second run, whose kept tensors have to be functions of the inputs.
     #[doc(hidden)]
     fn forward_again(&self, ctx: &mut Context<B>, inputs: [Var<B>; N]) -> [Var<B>; M] {
@@ -79,9 +86,8 @@ pub(crate) fn short_type_name<T: ?Sized>() -> &'static str {
 #[derive(Debug)]
 pub struct Context<B: Backend = Dispatch> {
     pub(crate) needs: Vec<bool>,
-    /// Inputs, outputs and intermediates, told apart by their origin; `None` for an intermediate that
-    /// has to be computed again.
-    pub(crate) kept: Vec<Option<Var<B>>>,
+    /// Inputs, outputs and intermediates, told apart by their origin.
+    pub(crate) kept: Vec<Var<B>>,
 }
 
 impl<B: Backend> Context<B> {
@@ -96,13 +102,14 @@ impl<B: Backend> Context<B> {
     /// so it may be recomputed instead of being held; anything else is held. Nothing is kept when
     /// no gradient will be computed.
     ///
-    /// A second derivative sees through all of them: where one is asked for, an intermediate is
-    /// computed again, as a function of the inputs.
+    /// A second derivative sees through all of them: where one is asked for, the forward runs again
+    /// to find an intermediate as a function of the inputs. An intermediate that does not depend on
+    /// them, like a random mask, stays the one that was kept; one that does has to come out the same.
     pub fn save<const K: usize>(&mut self, tensors: [&Var<B>; K]) {
         if !self.tracked() {
             return;
         }
-        self.kept.extend(tensors.into_iter().cloned().map(Some));
+        self.kept.extend(tensors.into_iter().cloned());
     }
 
     /// Whether the gradient of input `index` will be needed.

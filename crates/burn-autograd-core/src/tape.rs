@@ -324,6 +324,26 @@ pub(crate) fn sweep<B: Backend>(
     Ok(wanted.iter().map(|edge| found.get(&edge.key()).cloned()).collect())
 }
 
+/// The name of an operation, made before the first of `leaves`, that a variable depends on.
+///
+/// A transform gives tensors: what came from outside, by a variable that is being differentiated
+/// there, would be lost without a word.
+pub(crate) fn older<B: Backend>(outputs: &[Var<B>], leaves: &[Edge<B>]) -> Option<String> {
+    let first = leaves.iter().map(|leaf| leaf.node.id).min()?;
+    let mut seen: HashSet<u64> = HashSet::new();
+    let mut pending: Vec<&Arc<Node<B>>> =
+        outputs.iter().filter_map(|output| Some(&output.edge()?.node)).collect();
+    while let Some(node) = pending.pop() {
+        if node.id < first {
+            return Some(node.name.clone().into_owned());
+        }
+        if seen.insert(node.id) {
+            pending.extend(node.parents.iter().flatten().map(|edge| &edge.node));
+        }
+    }
+    None
+}
+
 pub(crate) fn not_on_tape(operation: &'static str, argument: String) -> Error {
     Error::new(
         ErrorKind::Derivative,

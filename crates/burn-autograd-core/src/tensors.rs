@@ -90,6 +90,16 @@ impl<const N: usize> Vars for [Var; N] {
     }
 }
 
+impl Vars for Vec<Var> {
+    fn into_vec(self) -> Vec<Var> {
+        self
+    }
+
+    fn from_vec(vars: Vec<Var>) -> Self {
+        vars
+    }
+}
+
 /// An input of a [`Function`](crate::Function): a tensor, or an `Option` of one where the input is
 /// [optional](crate::Function::optional).
 pub trait Argument {

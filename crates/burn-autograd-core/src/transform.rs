@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use burn::tensor::{Shape, Tensor, TensorData};
 
 use crate::gradient::{check_like, independent};
-use crate::tape::{Edge, Recording, sweep};
+use crate::tape::{Edge, Recording, older, sweep};
 use crate::{Error, ErrorKind, Tensors, Var, Vars, check};
 
 /// The transforms with errors instead of panics, and with a choice of strictness.
@@ -60,8 +60,18 @@ impl<I: Tensors> Run<I> {
         let _on = Recording::set(true);
         let leaves: Vec<_> =
             tensors.into_iter().map(|tensor| Var::leaf(Var::new(tensor))).collect();
-        let edges = leaves.iter().filter_map(|leaf| leaf.edge().cloned()).collect();
+        let edges: Vec<_> = leaves.iter().filter_map(|leaf| leaf.edge().cloned()).collect();
         let outputs = function(I::Vars::from_vec(leaves.clone())).into_vec();
+        if let Some(outer) = older(&outputs, &edges) {
+            return Err(Error::new(
+                ErrorKind::Derivative,
+                operation,
+                "function",
+                "a function of its arguments and of constants (within a function that is itself \
+                 differentiated use Gradient; Var::constant() holds a variable constant)",
+                format!("one of another variable that is being differentiated, made by `{outer}`"),
+            ));
+        }
         Ok(Self { leaves, edges, outputs, inputs: PhantomData })
     }
 
@@ -153,7 +163,7 @@ impl Transform {
     /// - [`ErrorKind::Shape`] if the function's result has not one element;
     /// - [`ErrorKind::DType`] for an input whose data type the device cannot compute with;
     /// - [`ErrorKind::Derivative`] if [strict](Self::strict) and the result does not depend on an
-    ///   input; and for a second derivative of a function that declares itself
+    ///   input; if the function captured a variable that is being differentiated; and for a second derivative of a function that declares itself
     ///   [differentiable once](crate::Function::once_differentiable);
     /// - [`ErrorKind::Contract`] if a [`Function`](crate::Function)'s backward breaks its contract.
     #[track_caller]

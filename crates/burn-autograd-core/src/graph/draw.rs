@@ -67,8 +67,7 @@ impl Graph {
             }
             lines.extend(operation.outputs.iter().map(|output| self.tensors[*output].kind()));
             let tracked = operation.outputs.iter().any(|output| self.tensors[*output].is_tracked());
-            let collapsed = operation.function.is_some_and(|f| self.functions[f] == operation.name);
-            let kind = if collapsed { Kind::Function } else { Kind::Operation };
+            let kind = if operation.collapsed { Kind::Function } else { Kind::Operation };
             items.push(Item { kind, lines, tracked, function: operation.function });
             for input in &operation.inputs {
                 if let Some(from) = maker[*input] {

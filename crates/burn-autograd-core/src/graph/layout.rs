@@ -23,6 +23,8 @@ pub(super) struct Layout {
 const GAP: f64 = 26.0;
 const LAYER_GAP: f64 = 42.0;
 const MARGIN: f64 = 24.0;
+/// How many layers an edge keeps clear of the boxes.
+const LONG: usize = 12;
 
 /// One box, or one point where a long edge passes a layer.
 #[derive(Debug, Clone)]
@@ -34,40 +36,26 @@ struct Cell {
     below: Vec<usize>,
 }
 
-/// Lays out boxes of the given sizes. An edge (from, to) goes down; `from` comes before `to`.
+/// Lays out boxes of the given sizes. An edge (from, to) goes down: `from` is smaller than `to`.
 pub(super) fn layout(sizes: &[(f64, f64)], edges: &[(usize, usize)]) -> Layout {
     let mut layers = vec![0usize; sizes.len()];
+    let mut sources: Vec<Vec<usize>> = vec![Vec::new(); sizes.len()];
+    let mut targets: Vec<Vec<usize>> = vec![Vec::new(); sizes.len()];
     for (from, to) in edges {
-        layers[*to] = layers[*to].max(layers[*from] + 1);
+        sources[*to].push(*from);
+        targets[*from].push(*to);
     }
-    // The order of the edges is that of their ends: one pass may see an edge before its source is
-    // final.
-    loop {
-        let mut changed = false;
-        for (from, to) in edges {
-            if layers[*to] <= layers[*from] {
-                layers[*to] = layers[*from] + 1;
-                changed = true;
-            }
-        }
-        if !changed {
-            break;
-        }
+    for to in 0..sizes.len() {
+        layers[to] = sources[to].iter().map(|from| layers[*from] + 1).max().unwrap_or(0);
     }
     // What is computed from unshared leaves alone stands right above the first that uses it.
-    let count = |end: fn(&(usize, usize)) -> usize, index| {
-        edges.iter().filter(|edge| end(edge) == index).count()
-    };
     let mut movable = vec![false; sizes.len()];
     for index in 0..sizes.len() {
-        movable[index] = edges
-            .iter()
-            .filter(|(_, to)| *to == index)
-            .all(|(from, _)| movable[*from] && count(|edge| edge.0, *from) == 1);
+        movable[index] =
+            sources[index].iter().all(|from| movable[*from] && targets[*from].len() == 1);
     }
     for index in (0..sizes.len()).rev().filter(|index| movable[*index]) {
-        let below = edges.iter().filter(|(from, _)| *from == index).map(|(_, to)| layers[*to]);
-        if let Some(first) = below.min() {
+        if let Some(first) = targets[index].iter().map(|to| layers[*to]).min() {
             layers[index] = first.saturating_sub(1);
         }
     }
@@ -86,12 +74,14 @@ pub(super) fn layout(sizes: &[(f64, f64)], edges: &[(usize, usize)]) -> Layout {
     let mut chains = Vec::with_capacity(edges.len());
     for (from, to) in edges {
         let mut chain = vec![*from];
-        for layer in layers[*from] + 1..layers[*to] {
+        // An edge across a whole picture has no place of its own in every layer: it passes behind.
+        let long = layers[*to] - layers[*from] > LONG;
+        for layer in (layers[*from] + 1..layers[*to]).filter(|_| !long) {
             chain.push(cells.len());
             cells.push(Cell { width: 8.0, layer, x: 0.0, above: Vec::new(), below: Vec::new() });
         }
         chain.push(*to);
-        for pair in chain.windows(2) {
+        for pair in chain.windows(2).filter(|_| !long) {
             cells[pair[0]].below.push(pair[1]);
             cells[pair[1]].above.push(pair[0]);
         }

@@ -6,12 +6,13 @@ mod record;
 mod replay;
 mod text;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use burn::backend::ir::OperationIr;
 use burn::tensor::{DType, TensorData};
 
-pub(crate) use record::note_function;
+pub(crate) use record::Applied;
 pub use replay::{Traced, trace, trace_module};
 
 /// The operations that a function of tensors performs: recorded, not computed.
@@ -51,10 +52,10 @@ pub struct Graph {
     inputs: Vec<usize>,
     outputs: Vec<usize>,
     /// What was recorded, for those who compute with it.
-    source: Option<Source>,
+    source: Option<Arc<Source>>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Source {
     operations: Vec<OperationIr>,
     values: HashMap<u64, TensorData>,
@@ -70,7 +71,7 @@ pub enum Role {
     Input(usize),
     /// A parameter of a recorded module, by its path.
     Parameter(String),
-    /// A tensor that the function brought along or made of nothing.
+    /// A tensor that the function brought along.
     Constant,
     /// A result of an operation.
     Intermediate,
@@ -107,7 +108,7 @@ impl GraphTensor {
         self.tracked
     }
 
-    /// Whether it is not the result of an operation. The counterpart of `is_leaf`.
+    /// Whether it is not the result of an operation.
     pub fn is_leaf(&self) -> bool {
         self.role != Role::Intermediate
     }
@@ -121,6 +122,8 @@ pub struct GraphOperation {
     outputs: Vec<usize>,
     attributes: Vec<(String, String)>,
     function: Option<usize>,
+    /// Whether it stands for all operations of its function.
+    collapsed: bool,
 }
 
 impl GraphOperation {
@@ -162,7 +165,8 @@ impl Graph {
         &self.operations
     }
 
-    /// The names of the [`Function`](crate::Function)s that were applied.
+    /// The names of the [`Function`](crate::Function)s that were applied; one that others apply comes
+    /// before them, and its operations are counted as theirs.
     pub fn functions(&self) -> &[String] {
         &self.functions
     }
@@ -181,55 +185,55 @@ impl Graph {
     /// it.
     #[must_use]
     pub fn collapsed(&self) -> Self {
+        let mut members: Vec<Vec<usize>> = vec![Vec::new(); self.functions.len()];
+        // Who reads a tensor: the functions, and whether anything outside of functions does.
+        let mut readers: Vec<HashSet<Option<usize>>> = vec![HashSet::new(); self.tensors.len()];
+        for (index, operation) in self.operations.iter().enumerate() {
+            if let Some(function) = operation.function {
+                members[function].push(index);
+            }
+            for input in &operation.inputs {
+                readers[*input].insert(operation.function);
+            }
+        }
+        for output in &self.outputs {
+            readers[*output].insert(None);
+        }
         let mut operations: Vec<GraphOperation> = Vec::new();
         for (index, operation) in self.operations.iter().enumerate() {
             let Some(function) = operation.function else {
                 operations.push(operation.clone());
                 continue;
             };
-            let members: Vec<_> = self
-                .operations
-                .iter()
-                .enumerate()
-                .filter(|(_, operation)| operation.function == Some(function))
-                .collect();
             // It stands where its last operation stood: everything it reads is there.
-            if members.last().is_some_and(|(last, _)| *last != index) {
+            let members = &members[function];
+            if members.last() != Some(&index) {
                 continue;
             }
-            let made: Vec<_> =
-                members.iter().flat_map(|(_, member)| member.outputs.iter().copied()).collect();
-            let outside = |tensor: &usize| {
-                self.outputs.contains(tensor)
-                    || self.operations.iter().any(|other| {
-                        other.function != Some(function) && other.inputs.contains(tensor)
-                    })
-            };
-            let mut inputs = Vec::new();
-            for (_, member) in &members {
-                for input in &member.inputs {
-                    if !made.contains(input) && !inputs.contains(input) {
-                        inputs.push(*input);
-                    }
-                }
-            }
+            let all = || members.iter().map(|member| &self.operations[*member]);
+            let made: Vec<usize> =
+                all().flat_map(|member| member.outputs.iter().copied()).collect();
+            let mut known: HashSet<usize> = made.iter().copied().collect();
+            let read = all().flat_map(|member| member.inputs.iter().copied());
+            let inputs = read.filter(|input| known.insert(*input)).collect();
+            let outside =
+                |tensor: &usize| readers[*tensor].iter().any(|reader| *reader != Some(function));
             operations.push(GraphOperation {
                 name: self.functions[function].clone(),
                 inputs,
                 outputs: made.into_iter().filter(outside).collect(),
                 attributes: Vec::new(),
                 function: Some(function),
+                collapsed: true,
             });
         }
         // Tensors that only a function knew are gone.
-        let used = |index: usize| {
-            self.inputs.contains(&index)
-                || self.outputs.contains(&index)
-                || operations.iter().any(|operation| {
-                    [&operation.inputs, &operation.outputs].iter().any(|list| list.contains(&index))
-                })
-        };
-        let kept: Vec<usize> = (0..self.tensors.len()).filter(|index| used(*index)).collect();
+        let mut used: HashSet<usize> = self.inputs.iter().chain(&self.outputs).copied().collect();
+        for operation in &operations {
+            used.extend(operation.inputs.iter().chain(&operation.outputs));
+        }
+        let kept: Vec<usize> =
+            (0..self.tensors.len()).filter(|index| used.contains(index)).collect();
         let place: HashMap<usize, usize> =
             kept.iter().enumerate().map(|(new, old)| (*old, new)).collect();
         let moved = |list: &[usize]| list.iter().map(|index| place[index]).collect::<Vec<_>>();

@@ -1,8 +1,9 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
-use burn::backend::ir::OperationIr;
+use burn::backend::ir::{OperationIr, TensorId};
 use burn::backend::{Capture, DispatchKindConversion, DispatchTensor, TensorMetadata};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Device, Tensor};
@@ -18,24 +19,37 @@ thread_local! {
     static FUNCTIONS: RefCell<Option<Vec<Applied>>> = const { RefCell::new(None) };
 }
 
-/// An application of a function while a graph is recorded.
-struct Applied {
+/// What a function did while a graph was recorded: everything between two marks.
+pub(crate) struct Applied {
     name: Cow<'static, str>,
-    inputs: Vec<u64>,
-    outputs: Vec<u64>,
+    since: u64,
+    until: u64,
 }
 
-/// Tells the graph that is being recorded on this thread, if any, of an applied function.
-pub(crate) fn note_function(
-    name: impl FnOnce() -> Cow<'static, str>,
-    inputs: &[DispatchTensor],
-    outputs: &[DispatchTensor],
-) {
-    FUNCTIONS.with_borrow_mut(|functions| {
-        let Some(functions) = functions else { return };
-        let ids = |tensors: &[DispatchTensor]| tensors.iter().filter_map(id).collect();
-        functions.push(Applied { name: name(), inputs: ids(inputs), outputs: ids(outputs) });
-    });
+/// Notes the end of a function when it is dropped.
+pub(crate) struct Noted(Option<(Cow<'static, str>, u64)>);
+
+impl Applied {
+    /// Tells the graph that is being recorded on this thread, if any, of a function.
+    pub(crate) fn begin(name: impl FnOnce() -> Cow<'static, str>) -> Noted {
+        Noted(FUNCTIONS.with_borrow(Option::is_some).then(|| (name(), mark())))
+    }
+}
+
+impl Drop for Noted {
+    fn drop(&mut self) {
+        let Some((name, since)) = self.0.take().filter(|_| !std::thread::panicking()) else {
+            return;
+        };
+        let applied = Applied { name, since, until: mark() };
+        FUNCTIONS.with_borrow_mut(|functions| functions.get_or_insert_default().push(applied));
+    }
+}
+
+/// The number of a new tensor on the recording device: numbers only grow.
+fn mark() -> u64 {
+    let probe = DEVICE.with(|device| Tensor::<1>::from_data([0.0f32], device));
+    id(&probe.into_dispatch()).expect("the device records")
 }
 
 fn id(tensor: &DispatchTensor) -> Option<u64> {
@@ -161,6 +175,8 @@ impl Graph {
         let mut kept = Vec::new();
         let mut parameters = Vec::new();
         let mut refused = None;
+        let mut output_ids = Vec::new();
+        let mut boundary = (Vec::new(), Vec::new());
         let captured = device.capture_scope(|scope| {
             let inputs: Vec<_> = inputs
                 .into_iter()
@@ -174,19 +190,20 @@ impl Graph {
             let (outputs, known) = function(&device, I::from_dispatch(inputs));
             parameters = known;
             let outputs = outputs.into_dispatch();
-            let input_ids: Vec<_> = kept.iter().filter_map(id).collect();
-            let output_ids: Vec<_> = outputs.iter().filter_map(id).collect();
-            if output_ids.len() != outputs.len() {
-                refused = outputs
-                    .iter()
-                    .find(|output| id(output).is_none())
-                    .map(|output| format!("{:?}", output.device()));
-            }
+            let input_ids: Vec<u64> = kept.iter().filter_map(id).collect();
+            refused = outputs
+                .iter()
+                .find(|output| id(output).is_none())
+                .map(|output| format!("{:?}", output.device()));
+            output_ids = outputs.iter().filter_map(id).collect();
+            // Burn takes each computed tensor once, and no argument.
+            let mut seen: HashSet<u64> = input_ids.iter().copied().collect();
+            let computed: Vec<u64> =
+                output_ids.iter().copied().filter(|id| seen.insert(*id)).collect();
             kept.extend(outputs);
-            let ir = |ids: Vec<u64>| {
-                ids.into_iter().map(burn::backend::ir::TensorId::new).collect::<Vec<_>>()
-            };
-            scope.complete(ir(input_ids), ir(output_ids))
+            boundary = (input_ids.clone(), computed.clone());
+            let ir = |ids: Vec<u64>| ids.into_iter().map(TensorId::new).collect::<Vec<_>>();
+            scope.complete(ir(input_ids), ir(computed))
         });
         let functions = FUNCTIONS.take().unwrap_or_default();
         drop(noting);
@@ -199,11 +216,23 @@ impl Graph {
             let expected = "a function that can be recorded";
             Error::new(ErrorKind::Contract, OPERATION, "function", expected, error.to_string())
         })?;
+        // Burn may know a tensor by another number in the end.
+        let resolved: HashMap<u64, u64> = boundary
+            .0
+            .into_iter()
+            .zip(&captured.graph.inputs)
+            .chain(boundary.1.into_iter().zip(&captured.graph.outputs))
+            .map(|(id, resolved)| (id, resolved.value()))
+            .collect();
+        let inputs: Vec<u64> = captured.graph.inputs.iter().map(|id| id.value()).collect();
         let source = Source {
             operations: captured.graph.operations,
             values: captured.values.into_iter().map(|(id, data)| (id.value(), data)).collect(),
-            inputs: captured.graph.inputs.iter().map(|id| id.value()).collect(),
-            outputs: captured.graph.outputs.iter().map(|id| id.value()).collect(),
+            outputs: output_ids
+                .into_iter()
+                .map(|id| resolved.get(&id).copied().unwrap_or(id))
+                .collect(),
+            inputs,
         };
         Ok(Self::build(source, &tracked, parameters, functions))
     }
@@ -283,45 +312,33 @@ impl Graph {
                 });
             }
             let (name, attributes) = describe(operation);
-            operations.push(GraphOperation { name, inputs, outputs, attributes, function: None });
+            let number = |id: u64| functions.iter().rposition(|f| f.since < id && id < f.until);
+            let function = operation.outputs().next().and_then(|tensor| number(tensor.id.value()));
+            operations.push(GraphOperation {
+                name,
+                inputs,
+                outputs,
+                attributes,
+                function,
+                collapsed: false,
+            });
         }
 
-        let mut graph = Self {
+        let mut source = source;
+        let place = |id: &u64| index.get(id).copied();
+        let inputs: Vec<usize> = source.inputs.iter().filter_map(place).collect();
+        let outputs: Vec<usize> = source.outputs.iter().filter_map(place).collect();
+        // What an argument was when it was recorded is of no use to anyone.
+        for input in &source.inputs {
+            source.values.remove(input);
+        }
+        Self {
             tensors,
             operations,
-            functions: Vec::new(),
-            inputs: source.inputs.iter().filter_map(|id| index.get(id).copied()).collect(),
-            outputs: source.outputs.iter().filter_map(|id| index.get(id).copied()).collect(),
-            source: Some(source),
-        };
-        // Outer functions end after the inner ones: they take over what these had.
-        for applied in functions {
-            let place = |ids: &[u64]| ids.iter().filter_map(|id| index.get(id).copied()).collect();
-            graph.mark(&applied.name, place(&applied.inputs), place(&applied.outputs));
-        }
-        graph
-    }
-
-    /// Marks the operations between a function's inputs and outputs as its own.
-    fn mark(&mut self, name: &str, inputs: Vec<usize>, outputs: Vec<usize>) {
-        let number = self.functions.len();
-        let mut pending = outputs;
-        let mut seen: HashSet<usize> = inputs.into_iter().collect();
-        let mut marked = false;
-        while let Some(tensor) = pending.pop() {
-            if !seen.insert(tensor) {
-                continue;
-            }
-            if let Some(operation) =
-                self.operations.iter_mut().find(|operation| operation.outputs.contains(&tensor))
-            {
-                operation.function = Some(number);
-                marked = true;
-                pending.extend(operation.inputs.iter().copied());
-            }
-        }
-        if marked {
-            self.functions.push(name.to_owned());
+            functions: functions.into_iter().map(|applied| applied.name.into_owned()).collect(),
+            inputs,
+            outputs,
+            source: Some(Arc::new(source)),
         }
     }
 }

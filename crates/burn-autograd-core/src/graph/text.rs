@@ -68,7 +68,7 @@ impl fmt::Display for Graph {
                 .chain(operation.parameters())
                 .collect();
             let within = match operation.function {
-                Some(function) if self.functions[function] != operation.name => {
+                Some(function) if !operation.collapsed => {
                     format!("{} › ", self.functions[function])
                 }
                 _ => String::new(),

@@ -2,8 +2,8 @@
 
 use std::f64::consts::{FRAC_2_SQRT_PI, LN_2};
 
-use burn::backend::Backend;
-use burn::backend::tensor::FloatTensor;
+use burn::backend::tensor::{BoolTensor, FloatTensor};
+use burn::backend::{Backend, TensorMetadata, get_device_settings};
 
 use super::Var;
 
@@ -52,7 +52,7 @@ impl<B: Backend> Var<B> {
     #[must_use]
     #[track_caller]
     pub fn powf(&self, exponent: f64) -> Self {
-        if exponent.fract() == 0.0 && exponent.abs() <= 64.0 {
+        if exponent.fract() == 0.0 && exponent.abs() <= f64::from(i32::MAX) {
             return self.powi(exponent as i32);
         }
         self.transcendental("powf");
@@ -65,17 +65,40 @@ impl<B: Backend> Var<B> {
         )
     }
 
-    /// xʸ for x > 0, elementwise with broadcasting, as e^(y·ln x).
+    /// xʸ, elementwise with broadcasting; NaN for x < 0 unless y is an integer.
     ///
-    /// Derivatives: y·xʸ⁻¹ and xʸ·ln x.
+    /// Derivatives: y·xʸ⁻¹, and xʸ·ln x, which is 0 where x is 0.
     ///
     /// # Panics
     ///
-    /// In `f64` on wgpu, whose adapters compute it wrongly.
+    /// If the shapes do not broadcast; and in `f64` on wgpu, whose adapters compute it wrongly.
     #[must_use]
     #[track_caller]
     pub fn pow(&self, exponent: &Self) -> Self {
-        (exponent * self.log()).exp()
+        self.transcendental("pow");
+        let shape = crate::check::broadcast(
+            "pow",
+            &[("self", &self.shape()), ("exponent", &exponent.shape())],
+        )
+        .unwrap_or_else(|error| error.raise());
+        let (base, exponent) = (self.expand(shape.clone()), exponent.expand(shape));
+        Self::op(
+            "pow",
+            [base, exponent],
+            |[x, y]| [x.clone(), y.clone()],
+            |[x, y]| B::float_powf(x, y),
+            |[x, y], g, [dx, dy]| {
+                [
+                    dx.then(|| &g * (y * x.pow(&(y - 1.0)))),
+                    dy.then(|| {
+                        let zero = x.equal_elem(0.0);
+                        // ln 0 is infinite, and infinity times zero is no number.
+                        let log = x.mask_fill(&zero, 1.0).log();
+                        &g * (x.pow(y).mask_fill(&zero, 0.0) * log)
+                    }),
+                ]
+            },
+        )
     }
 
     /// eˣ. Derivative: eˣ.
@@ -184,8 +207,11 @@ impl<B: Backend> Var<B> {
             [self.clone()],
             |[x]| x.clone(),
             |[x]| {
-                let exp = B::float_exp(B::float_neg(x));
-                B::float_recip(B::float_add_scalar(exp, 1.0.into()))
+                // e^−|x| never overflows, nor does anything that Burn's derivative of this makes.
+                let (negative, exp) = falling::<B>(x);
+                let ones = B::float_ones(exp.shape(), &exp.device(), exp.dtype().into());
+                let top = B::float_mask_where(ones, negative, exp.clone());
+                B::float_div(top, B::float_add_scalar(exp, 1.0.into()))
             },
             |x, g, _| [Some(g * (x.sigmoid() * (-x).sigmoid()))],
         )
@@ -206,8 +232,8 @@ impl<B: Backend> Var<B> {
             |[x]| x.clone(),
             |[x]| {
                 // max(x, 0) + ln(1 + e^−|x|)
-                let tail = B::float_log1p(B::float_exp(B::float_neg(B::float_abs(x.clone()))));
-                B::float_add(B::float_clamp_min(x, 0.0.into()), tail)
+                let (negative, exp) = falling::<B>(x.clone());
+                B::float_add(B::float_mask_fill(x, negative, 0.0.into()), B::float_log1p(exp))
             },
             |x, g, _| [Some(g * x.sigmoid())],
         )
@@ -274,6 +300,14 @@ impl<B: Backend> Var<B> {
     pub fn relu(&self) -> Self {
         self.fill_where_not_positive(self, 0.0)
     }
+}
+
+/// Where x < 0, and e^−|x|; at 0 with the derivative of e^−x.
+fn falling<B: Backend>(x: FloatTensor<B>) -> (BoolTensor<B>, FloatTensor<B>) {
+    let bools = get_device_settings::<B>(&x.device()).bool_dtype;
+    let negative = B::float_lower_elem(x.clone(), 0.0.into(), bools);
+    let fallen = B::float_mask_where(B::float_neg(x.clone()), negative.clone(), x);
+    (negative, B::float_exp(fallen))
 }
 
 /// xⁿ for n ≠ 0 by squaring.

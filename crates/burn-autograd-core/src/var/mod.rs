@@ -40,6 +40,14 @@ use crate::{Error, ErrorKind};
 /// A `Var` that is being differentiated does not give out its tensor: what would be computed from
 /// that would silently be a constant. [`detach`](Self::detach) says that this is meant.
 ///
+/// # Panics
+///
+/// Every operation refuses shapes, dimensions and indices that do not fit, with a text that names the
+/// operation and the argument, what was expected and what came; and, where its own documentation says
+/// so, `f64` on devices that compute it wrongly. What is made of several operations panics as these do.
+///
+/// # Example
+///
 /// ```
 /// # #[cfg(feature = "flex")] {
 /// use burn::tensor::{Device, Tensor};
@@ -69,6 +77,8 @@ pub(crate) enum Origin {
     Input(usize),
     /// A value that was computed; a clone has the same number.
     Value(u64),
+    /// The value of an intermediate that has to be computed again, for a graph that follows it.
+    Again,
 }
 
 impl<B: Backend> Var<B> {

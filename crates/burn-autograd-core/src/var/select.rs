@@ -81,6 +81,11 @@ macro_rules! comparisons {
         impl<B: Backend> Var<B> {
             $(
                 #[doc = concat!("Where self ", $symbol, " rhs, with broadcasting.")]
+                ///
+                /// # Panics
+                ///
+                /// If the shapes do not broadcast.
+                #[track_caller]
                 pub fn $method(&self, rhs: &Self) -> Mask<B> {
                     let shape = check::broadcast(
                         stringify!($method),
@@ -193,24 +198,32 @@ impl<B: Backend> Var<B> {
         self.mask_fill(&condition.lower_equal_elem(0.0), value)
     }
 
-    /// The larger of two, elementwise with broadcasting. The gradient goes to the larger one, on
+    /// Where there is no number.
+    pub fn is_nan(&self) -> Mask<B> {
+        let bools = get_device_settings::<B>(&self.device()).bool_dtype;
+        Mask(B::float_is_nan(self.raw().clone(), bools))
+    }
+
+    /// The larger of two, elementwise with broadcasting; NaN if one is. The gradient goes to the larger one, on
     /// ties to this one.
     #[must_use]
     #[track_caller]
     pub fn maximum(&self, rhs: &Self) -> Self {
         let shape = check::broadcast("maximum", &[("self", &self.shape()), ("rhs", &rhs.shape())])
             .unwrap_or_else(|error| error.raise());
-        self.expand(shape.clone()).mask_where(&rhs.greater(self), &rhs.expand(shape))
+        let (lhs, rhs) = (self.expand(shape.clone()), rhs.expand(shape));
+        lhs.mask_where(&(rhs.greater(&lhs) | rhs.is_nan()), &rhs)
     }
 
-    /// The smaller of two, elementwise with broadcasting. The gradient goes to the smaller one, on
+    /// The smaller of two, elementwise with broadcasting; NaN if one is. The gradient goes to the smaller one, on
     /// ties to this one.
     #[must_use]
     #[track_caller]
     pub fn minimum(&self, rhs: &Self) -> Self {
         let shape = check::broadcast("minimum", &[("self", &self.shape()), ("rhs", &rhs.shape())])
             .unwrap_or_else(|error| error.raise());
-        self.expand(shape.clone()).mask_where(&rhs.lower(self), &rhs.expand(shape))
+        let (lhs, rhs) = (self.expand(shape.clone()), rhs.expand(shape));
+        lhs.mask_where(&(rhs.lower(&lhs) | rhs.is_nan()), &rhs)
     }
 
     /// Bounded by two numbers. Derivative: 1 within the bounds and on them, 0 outside.
