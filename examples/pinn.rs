@@ -18,7 +18,6 @@ use std::time::Instant;
 
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::{Tensor, TensorData};
-use burn_autograd::evaluate;
 use burn_autograd::prelude::*;
 use clap::Parser;
 

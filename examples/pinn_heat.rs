@@ -17,7 +17,6 @@ use std::time::Instant;
 
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::{Device, Tensor, TensorData};
-use burn_autograd::evaluate;
 use burn_autograd::prelude::*;
 use clap::Parser;
 

@@ -471,7 +471,7 @@ fn sigmoid_and_softplus_have_their_derivatives_on_burns_graph() {
         let data = [-200.0, -90.0, 0.0, 90.0];
         let x: Tensor<1> = tensor([4], &data, &device, DType::F32).require_grad();
         let through = |f: fn(Var) -> Var| {
-            let y: Tensor<1> = burn_autograd::evaluate(f, x.clone());
+            let y: Tensor<1> = evaluate(f, x.clone());
             numbers(x.grad(&y.sum().backward()).unwrap())
         };
         let close = |found: Vec<f64>, expected: [f64; 4]| {

@@ -147,3 +147,64 @@ fn an_unused_output_arrives_as_none() {
         assert_eq!(arrived(), 2);
     }
 }
+
+/// The sum of the sums of eight inputs, each times its number.
+#[derive(Debug, Clone)]
+struct WeightedSums;
+
+impl Function<8> for WeightedSums {
+    fn forward(&self, _: &mut Context, inputs: [Var; 8]) -> [Var; 1] {
+        let terms = inputs.iter().zip(1..).map(|(input, weight)| input.sum() * f64::from(weight));
+        [terms.reduce(|sum, term| sum + term).unwrap()]
+    }
+    fn backward(&self, ctx: Saved, [g]: [Var; 1]) -> [Option<Var>; 8] {
+        std::array::from_fn(|index| {
+            let shape = ctx.input_shape(index);
+            let ones = vec![1; shape.num_dims()];
+            Some((&g * (index + 1) as f64).reshape(ones).expand(shape.clone()))
+        })
+    }
+}
+
+#[test]
+fn eight_inputs_of_many_ranks_some_of_them_empty() {
+    for device in autodiff(all()) {
+        fn leaf<const D: usize>(
+            shape: [usize; D],
+            value: f64,
+            device: &burn::tensor::Device,
+        ) -> Tensor<D> {
+            let data = vec![value; shape.iter().product()];
+            tensor(shape, &data, device, DType::F32).require_grad()
+        }
+        let a = leaf([2], 1.0, &device);
+        let b = leaf([1, 1], 2.0, &device);
+        let c = leaf([0, 3], 3.0, &device);
+        let d = leaf([1, 2, 1], 4.0, &device);
+        let e = leaf([1], 5.0, &device);
+        let f = leaf([1, 1, 1, 2], 6.0, &device);
+        let g = leaf([0], 7.0, &device);
+        let h = leaf([1, 1, 1, 1, 1], 8.0, &device);
+        let inputs = (a.clone(), b, c.clone(), d.clone(), e, f, g, h.clone());
+        let y: Tensor<1> = WeightedSums.apply_all(inputs);
+        // 1·2 + 2·2 + 0 + 4·8 + 5·5 + 6·12 + 0 + 8·8.
+        assert_eq!(numbers(y.clone()), [199.0], "{device:?}");
+        let grads = (y * 0.5).backward();
+        assert_eq!(numbers(a.grad(&grads).unwrap()), [0.5, 0.5]);
+        assert_eq!(c.grad(&grads).unwrap().dims(), [0, 3]);
+        assert_eq!(numbers(d.grad(&grads).unwrap()), [2.0, 2.0]);
+        assert_eq!(numbers(h.grad(&grads).unwrap()), [4.0]);
+    }
+}
+
+#[test]
+fn inputs_that_are_checkpointed_differently_are_refused_by_name() {
+    for device in cpu() {
+        let plain: Tensor<1> = tensor([1], &[1.0], &device.clone().autodiff(), DType::F64);
+        let other: Tensor<2> =
+            tensor([1, 1], &[1.0], &device.autodiff().gradient_checkpointing(), DType::F64);
+        let error = ScaleAndSum.try_apply::<_, (Tensor<2>, Tensor<1>)>((other, plain)).unwrap_err();
+        assert_eq!(error.operation(), "ScaleAndSum");
+        assert!(error.to_string().contains("checkpointing strategy of `inputs[0]`"), "{error}");
+    }
+}

@@ -5,7 +5,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{DType, Device, Tensor, activation};
 use burn_autograd::gradcheck::{Verdict, gradgradcheck};
 use burn_autograd::prelude::*;
-use burn_autograd::{ErrorKind, Graph, Role, evaluate, trace, trace_module};
+use burn_autograd::{ErrorKind, Graph, Role, trace, trace_module};
 
 use crate::devices::{all, cpu, numbers, tensor};
 

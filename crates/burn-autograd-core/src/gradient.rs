@@ -215,7 +215,7 @@ pub(crate) fn check_like(
         let expected = format!("the {model}'s data type {:?}", output.dtype());
         return error(ErrorKind::DType, expected, format!("{:?}", cotangent.dtype()));
     }
-    let place = |var: &Var| crate::function::without_autodiff(var.raw().clone()).device();
+    let place = |var: &Var| crate::call::without_autodiff(var.raw().clone()).device();
     if place(cotangent) != place(output) {
         let expected = format!("the {model}'s device {:?}", place(output));
         return error(ErrorKind::Device, expected, format!("{:?}", place(cotangent)));

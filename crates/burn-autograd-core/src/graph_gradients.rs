@@ -1,6 +1,7 @@
-use burn::backend::{AutodiffBackend, Dispatch, DispatchAutodiffContext, TensorMetadata};
+use burn::backend::{AutodiffBackend, Dispatch, TensorMetadata};
 use burn::tensor::Tensor;
 
+use crate::call::is_tracked;
 use crate::{Error, ErrorKind, Tensors};
 
 /// The gradients of a loss on Burn's own graph, with what Burn leaves to the caller checked: the
@@ -35,9 +36,6 @@ pub fn gradients<const D: usize, I: Tensors>(loss: Tensor<D>, inputs: I) -> Resu
     let error = |argument: String, expected: &str, got: String| {
         Err(Error::new(ErrorKind::Derivative, OPERATION, argument, expected, got))
     };
-    let tracked = |tensor: &burn::backend::DispatchTensor| {
-        tensor.autodiff != DispatchAutodiffContext::Disabled && Dispatch::is_tracked(tensor)
-    };
     if loss.shape().num_elements() != 1 {
         return Err(Error::new(
             ErrorKind::Shape,
@@ -47,7 +45,7 @@ pub fn gradients<const D: usize, I: Tensors>(loss: Tensor<D>, inputs: I) -> Resu
             format!("the shape {:?}", loss.shape().to_vec()),
         ));
     }
-    if !tracked(&loss) {
+    if !is_tracked(&loss) {
         return error(
             "loss".into(),
             "a tensor that depends on a tracked one",
@@ -56,11 +54,11 @@ pub fn gradients<const D: usize, I: Tensors>(loss: Tensor<D>, inputs: I) -> Resu
     }
     let inputs = inputs.into_dispatch();
     for (index, input) in inputs.iter().enumerate() {
-        let leaf = tracked(input)
+        let leaf = is_tracked(input)
             && <Dispatch as burn::backend::ops::FloatTensorOps<_>>::float_is_require_grad(input);
         if !leaf {
             let expected = "a tensor with require_grad()";
-            let got = if tracked(input) {
+            let got = if is_tracked(input) {
                 "one computed from tracked tensors"
             } else {
                 "an untracked one"

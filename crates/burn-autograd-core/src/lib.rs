@@ -2,18 +2,25 @@
 //!
 //! It knows no operation. It offers
 //!
-//! - [`Function`]: a differentiable function written once, generic in the backend, with an explicit
-//!   backward; [`Function::apply`] takes and returns ordinary [`Tensor`](burn::tensor::Tensor)s.
-//! - [`Rule`]: the same for one backend, so that forward and backward may call kernels, and
-//!   [`differentiate`], which records a rule on Burn's autodiff graph.
-//! - [`Var`]: a float tensor of any rank with operators, so that bodies read like mathematics.
-//! - [`vjp`]: a vector-Jacobian product whose result is itself differentiable.
+//! - [`Function`]: a differentiable function with an explicit backward, written once;
+//!   [`Function::apply`] takes and returns ordinary [`Tensor`](burn::tensor::Tensor)s of any device,
+//!   [`Function::call`] variables.
+//! - [`Var`]: a float tensor of any rank with operators, so that bodies read like mathematics; each
+//!   of its operations has derivatives of any order.
+//! - [`grad`], [`vjp`], [`jacobian`], [`hessian`] and the other transforms of functions over `Var`s,
+//!   and [`Gradient`] for derivatives within them. Results can be differentiated again, here and by
+//!   Burn's `backward()`.
+//! - `with_hook`, `retain_grad`, `watch`, [`AnomalyMode`]: gradients on their way.
+//! - `Graph`, `trace`: ordinary tensor code as a graph, shown and differentiated.
+//! - [`Rule`]: a function on one backend, so that forward and backward may call kernels, and
+//!   `differentiate`, which records a rule on Burn's autodiff graph.
 //! - [`check`]: refusals of bad arguments, with errors that name operation and argument.
 //!
 //! # Crate features
 //!
-//! `autodiff` (default) gives gradients; without it functions run forward only. `fusion` (default)
-//! has to agree with what Burn is built with. `flex`, `ndarray`, `wgpu`, `vulkan`, `metal`,
+//! `autodiff` (default) connects to Burn's autodiff; without it there are the transforms of `Var`s
+//! alone. `fusion` (default) has to agree with what Burn is built with. `capture` gives graphs and
+//! traces of tensor code. `flex`, `ndarray`, `wgpu`, `vulkan`, `metal`,
 //! `webgpu`, `cuda`, `rocm` turn on a backend or runtime; none is on by default.
 #![cfg_attr(
     feature = "ndarray",
@@ -24,6 +31,7 @@
 )]
 
 mod anomaly;
+mod call;
 pub mod check;
 #[cfg(feature = "autodiff")]
 mod differentiate;
@@ -40,6 +48,8 @@ mod hooks;
 #[cfg(feature = "autodiff")]
 mod nested;
 mod record;
+#[cfg(feature = "autodiff")]
+mod route;
 mod rule;
 mod tape;
 mod tensors;

@@ -8,6 +8,7 @@
 //!   [`Gradient`]: derivatives of functions and of what is composed of them, to any order, as
 //!   tensors that can be differentiated again.
 //! - [`with_hook`], [`retain_grad`], [`watch`], [`AnomalyMode`]: a look at gradients on their way.
+//! - `Graph`, `trace` (feature `capture`): ordinary tensor code as a graph, shown and differentiated.
 //! - [`Rule`] and [`differentiate`]: the same for an operation with kernels, behind a backend
 //!   extension trait.
 //! - [`ops`]: operations with fused kernels for the CPU and, through CubeCL, for wgpu, cuda, rocm
@@ -16,7 +17,9 @@
 //!
 //! # Crate features
 //!
-//! - `autodiff` (default): gradients.
+//! - `autodiff` (default): Burn's autodiff; without it, only the derivatives of what is written in
+//!   [`Var`]s.
+//! - `capture`: graphs and traces of tensor code.
 //! - `fusion` (default): Burn's kernel fusion; has to agree with what Burn is built with.
 //! - `gradcheck`: the checker. `check-cases`: the cases on which our own operations are proven.
 //! - `flex`, `ndarray`, `wgpu`, `vulkan`, `metal`, `webgpu`, `cuda`, `rocm`: backends and runtimes;
@@ -32,8 +35,8 @@ pub use burn_autograd_ops as ops;
 /// What most users import.
 pub mod prelude {
     pub use burn_autograd_core::{
-        Context, Function, Gradient, Saved, Var, grad, hessian, hvp, jacobian, jvp, nth_derivative,
-        value_and_grad, vjp,
+        Context, Function, Gradient, Saved, Var, evaluate, grad, hessian, hvp, jacobian, jvp,
+        nth_derivative, value_and_grad, vjp,
     };
     #[cfg(feature = "autodiff")]
     pub use burn_autograd_core::{retain_grad, with_hook};
@@ -48,6 +51,6 @@ pub mod prelude {
 pub const BURN_VERSION: &str = "0.22.1";
 
 /// The README's example, as a test.
-#[cfg(all(doctest, feature = "flex", feature = "gradcheck"))]
+#[cfg(all(doctest, feature = "flex", feature = "gradcheck", feature = "capture"))]
 #[doc = include_str!("../../../README.md")]
 mod readme {}

@@ -10,7 +10,7 @@ use burn::tensor::{Device, Tensor};
 use serde_json::Value;
 
 use super::{Graph, GraphOperation, GraphTensor, Role, Source};
-use crate::function::{is_tracked, without_autodiff};
+use crate::call::{is_tracked, without_autodiff};
 use crate::{Error, ErrorKind, Tensors};
 
 thread_local! {

@@ -17,7 +17,7 @@ use burn::module::Module;
 use burn::tensor::{DType, IndexingUpdateOp, Shape, Slice, Tensor, TensorData};
 
 use super::{Graph, Source};
-use crate::function::without_autodiff;
+use crate::call::without_autodiff;
 use crate::{Error, ErrorKind, Index, Mask, Tensors, Var, Vars};
 
 /// Ordinary tensor code as a function of variables, which the transforms differentiate to any order.
@@ -220,7 +220,7 @@ impl<In: Tensors, Out: Tensors> Traced<In, Out> {
                     None => term,
                 });
             }
-            let objective = objective.map(Var::into_raw).filter(crate::function::is_tracked);
+            let objective = objective.map(Var::into_raw).filter(crate::call::is_tracked);
             let grads = objective.map(<Dispatch as AutodiffBackend>::backward);
             for (index, (input, found)) in tracked.iter().zip(replayed).enumerate() {
                 let own = grads

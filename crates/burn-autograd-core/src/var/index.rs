@@ -5,7 +5,7 @@ use burn::backend::{Backend, Dispatch, DispatchAutodiffContext, TensorMetadata};
 use burn::tensor::{IndexingUpdateOp, Int, Shape, Tensor};
 
 use super::Var;
-use crate::{Error, ErrorKind};
+use super::shape::refuse;
 
 /// An integer tensor of any rank, which picks elements.
 #[derive(Debug, Clone)]
@@ -49,12 +49,6 @@ impl<B: Backend> From<&Self> for Index<B> {
     }
 }
 
-#[track_caller]
-fn refuse(operation: &'static str, expected: String, got: &Shape) -> ! {
-    let got = format!("{:?}", got.to_vec());
-    Error::new(ErrorKind::Shape, operation, "index", expected, got).raise()
-}
-
 impl<B: Backend> Var<B> {
     /// Along `dim`, the elements that `index` names: `y[i, j] = x[i, index[i, j]]` for `dim` 1. The
     /// index has this tensor's shape in every other dimension.
@@ -96,7 +90,7 @@ impl<B: Backend> Var<B> {
         self.check_other_dims("scatter_add", dim, &index, &self.shape());
         if index.shape() != values.shape() {
             let expected = format!("the shape of `values`, {:?}", values.shape().to_vec());
-            refuse("scatter_add", expected, &index.shape());
+            refuse("scatter_add", "index", expected, format!("{:?}", index.shape().to_vec()));
         }
         if index.shape().num_elements() == 0 {
             return self.clone();
@@ -122,7 +116,7 @@ impl<B: Backend> Var<B> {
         let index = index.into();
         self.check_dim("select", dim);
         if index.shape().num_dims() != 1 {
-            refuse("select", "rank 1".into(), &index.shape());
+            refuse("select", "index", "rank 1".into(), format!("{:?}", index.shape().to_vec()));
         }
         let shape = self.shape();
         if index.shape().num_elements() == 0 {
@@ -152,7 +146,7 @@ impl<B: Backend> Var<B> {
         if index.shape().num_dims() != 1 || values.shape() != expected {
             let expected =
                 format!("rank 1, one for each slice of `values` {:?}", values.shape().to_vec());
-            refuse("select_add", expected, &index.shape());
+            refuse("select_add", "index", expected, format!("{:?}", index.shape().to_vec()));
         }
         let kept = index.clone();
         Self::op(
@@ -181,7 +175,7 @@ impl<B: Backend> Var<B> {
             && (0..got.num_dims()).all(|other| other == dim || got[other] == shape[other]);
         if !fits {
             let expected = format!("the shape {:?} in every dimension but {dim}", shape.to_vec());
-            refuse(operation, expected, &got);
+            refuse(operation, "index", expected, format!("{:?}", got.to_vec()));
         }
     }
 }

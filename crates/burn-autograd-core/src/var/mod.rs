@@ -365,7 +365,7 @@ impl Var {
         if !tape::on_graph() {
             return Self::new(tensor);
         }
-        if crate::function::is_tracked(&tensor) {
+        if crate::call::is_tracked(&tensor) {
             Error::new(
                 ErrorKind::Contract,
                 "Var::from_tensor",
@@ -376,7 +376,7 @@ impl Var {
             )
             .raise();
         }
-        Self::new(crate::function::without_autodiff(tensor))
+        Self::new(crate::call::without_autodiff(tensor))
     }
 }
 

@@ -11,7 +11,12 @@ use crate::tape::Edge;
 use crate::{Error, ErrorKind};
 
 #[track_caller]
-fn refuse(operation: &'static str, argument: &'static str, expected: String, got: String) -> ! {
+pub(super) fn refuse(
+    operation: &'static str,
+    argument: &'static str,
+    expected: String,
+    got: String,
+) -> ! {
     Error::new(ErrorKind::Shape, operation, argument, expected, got).raise()
 }
 
