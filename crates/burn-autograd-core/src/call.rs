@@ -54,6 +54,10 @@ impl<F: Function<N, M>, const N: usize, const M: usize> Body<N, M> for F {
 }
 
 /// One application of a function.
+#[cfg_attr(
+    not(feature = "autodiff"),
+    expect(dead_code, reason = "what passes between the tape and Burn's graph")
+)]
 #[derive(Debug, Clone)]
 pub(crate) struct Call<const N: usize, const M: usize> {
     pub(crate) body: Arc<dyn Body<N, M>>,
@@ -67,6 +71,10 @@ pub(crate) struct Call<const N: usize, const M: usize> {
 }
 
 /// What a tensor that a forward kept was to it.
+#[cfg_attr(
+    not(feature = "autodiff"),
+    expect(dead_code, reason = "what passes between the tape and Burn's graph")
+)]
 #[derive(Debug, Clone)]
 pub(crate) enum Kept {
     Input(usize),

@@ -19,8 +19,8 @@
 //! # Crate features
 //!
 //! `autodiff` (default) connects to Burn's autodiff; without it there are the transforms of `Var`s
-//! alone. `fusion` (default) has to agree with what Burn is built with. `capture` gives graphs and
-//! traces of tensor code. `flex`, `ndarray`, `wgpu`, `vulkan`, `metal`,
+//! alone. `fusion` (default) has to agree with what Burn is built with. `capture` gives graphs of
+//! tensor code, and with `autodiff` traces. `flex`, `ndarray`, `wgpu`, `vulkan`, `metal`,
 //! `webgpu`, `cuda`, `rocm` turn on a backend or runtime; none is on by default.
 #![cfg_attr(
     feature = "ndarray",
@@ -64,7 +64,9 @@ pub use floats::Floats;
 pub use function::Function;
 pub use gradient::Gradient;
 #[cfg(feature = "capture")]
-pub use graph::{Graph, GraphOperation, GraphTensor, Role, Traced, trace, trace_module};
+pub use graph::{Graph, GraphOperation, GraphTensor, Role};
+#[cfg(all(feature = "capture", feature = "autodiff"))]
+pub use graph::{Traced, trace, trace_module};
 #[cfg(feature = "autodiff")]
 pub use graph_gradients::gradients;
 #[cfg(feature = "autodiff")]

@@ -3,6 +3,7 @@
 mod draw;
 mod layout;
 mod record;
+#[cfg(feature = "autodiff")]
 mod replay;
 mod text;
 
@@ -13,6 +14,7 @@ use burn::backend::ir::OperationIr;
 use burn::tensor::{DType, TensorData};
 
 pub(crate) use record::Applied;
+#[cfg(feature = "autodiff")]
 pub use replay::{Traced, trace, trace_module};
 
 /// The operations that a function of tensors performs: recorded, not computed.
@@ -52,6 +54,7 @@ pub struct Graph {
     inputs: Vec<usize>,
     outputs: Vec<usize>,
     /// What was recorded, for those who compute with it.
+    #[cfg_attr(not(feature = "autodiff"), expect(dead_code, reason = "read by the replay"))]
     source: Option<Arc<Source>>,
 }
 

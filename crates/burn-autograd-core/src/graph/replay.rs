@@ -12,7 +12,9 @@ use burn::backend::ir::{
 };
 use burn::backend::ops::{BoolTensorOps, FloatTensorOps, IntTensorOps};
 use burn::backend::tensor::Device;
-use burn::backend::{Dispatch, DispatchTensor, TensorMetadata, get_device_settings};
+use burn::backend::{
+    AutodiffBackend, Dispatch, DispatchTensor, TensorMetadata, get_device_settings,
+};
 use burn::module::Module;
 use burn::tensor::{DType, IndexingUpdateOp, Shape, Slice, Tensor, TensorData};
 
@@ -198,41 +200,35 @@ impl<In: Tensors, Out: Tensors> Traced<In, Out> {
             .constant()
             .gradients(&leaves.iter().collect::<Vec<_>>())?;
 
-        #[cfg(feature = "autodiff")]
-        {
-            use burn::backend::AutodiffBackend;
-            let tracked: Vec<_> = at
-                .iter()
-                .map(|tensor| {
-                    // The rank is no part of a tensor's data.
-                    let plain = Tensor::<1>::from_dispatch(tensor.clone());
-                    Tensor::<1>::from_inner(plain).require_grad().into_dispatch()
-                })
-                .collect();
-            let own = function(In::from_dispatch(tracked.clone())).into_dispatch();
-            let mut objective: Option<Var> = None;
-            for ((own, output), cotangent) in own.into_iter().zip(&outputs).zip(&cotangents) {
-                let own: Var = Var::new(own);
-                compare("value", &Var::new(without_autodiff(own.raw().clone())), output, VALUES)?;
-                let term = (own * cotangent).sum();
-                objective = Some(match objective {
-                    Some(sum) => sum + term,
-                    None => term,
-                });
-            }
-            let objective = objective.map(Var::into_raw).filter(crate::call::is_tracked);
-            let grads = objective.map(<Dispatch as AutodiffBackend>::backward);
-            for (index, (input, found)) in tracked.iter().zip(replayed).enumerate() {
-                let own = grads
-                    .as_ref()
-                    .and_then(|grads| <Dispatch as AutodiffBackend>::grad(input, grads))
-                    .map_or_else(|| leaves[index].zeros_like(), Var::new);
-                let found = found.unwrap_or_else(|| leaves[index].zeros_like());
-                compare("gradient", &own, &found, GRADIENTS)?;
-            }
+        let tracked: Vec<_> = at
+            .iter()
+            .map(|tensor| {
+                // The rank is no part of a tensor's data.
+                let plain = Tensor::<1>::from_dispatch(tensor.clone());
+                Tensor::<1>::from_inner(plain).require_grad().into_dispatch()
+            })
+            .collect();
+        let own = function(In::from_dispatch(tracked.clone())).into_dispatch();
+        let mut objective: Option<Var> = None;
+        for ((own, output), cotangent) in own.into_iter().zip(&outputs).zip(&cotangents) {
+            let own: Var = Var::new(own);
+            compare("value", &Var::new(without_autodiff(own.raw().clone())), output, VALUES)?;
+            let term = (own * cotangent).sum();
+            objective = Some(match objective {
+                Some(sum) => sum + term,
+                None => term,
+            });
         }
-        #[cfg(not(feature = "autodiff"))]
-        let _ = (function, replayed);
+        let objective = objective.map(Var::into_raw).filter(crate::call::is_tracked);
+        let grads = objective.map(<Dispatch as AutodiffBackend>::backward);
+        for (index, (input, found)) in tracked.iter().zip(replayed).enumerate() {
+            let own = grads
+                .as_ref()
+                .and_then(|grads| <Dispatch as AutodiffBackend>::grad(input, grads))
+                .map_or_else(|| leaves[index].zeros_like(), Var::new);
+            let found = found.unwrap_or_else(|| leaves[index].zeros_like());
+            compare("gradient", &own, &found, GRADIENTS)?;
+        }
         Ok(traced)
     }
 }
@@ -251,16 +247,13 @@ fn constant(data: TensorData, dtype: DType, device: &Device<Dispatch>) -> Var {
 
 /// A thousand roundings of single precision in the largest number: some of Burn's kernels compute in
 /// it whatever the data type.
-#[cfg(feature = "autodiff")]
 const VALUES: f64 = 1e3 * f32::EPSILON as f64;
 
 /// The gradient of Burn's gelu is that of an approximation of it, which differs by 4·10⁻⁴.
-#[cfg(feature = "autodiff")]
 const GRADIENTS: f64 = 1e-3;
 
 /// Agreement relative to the largest number. A detached part or a random number is a difference of
 /// another order.
-#[cfg(feature = "autodiff")]
 fn compare(what: &'static str, own: &Var, replayed: &Var, tolerance: f64) -> Result<(), Error> {
     // What is zero but for rounding has no scale of its own. Its terms, like the weights, are taken to
     // be of the size of one.

@@ -100,7 +100,6 @@ impl<B: Backend> Var<B> {
         })
     }
 
-    #[cfg(feature = "autodiff")]
     pub(crate) fn with_origin(tensor: FloatTensor<B>, origin: Origin) -> Self {
         Self { tensor, edge: None, origin }
     }
