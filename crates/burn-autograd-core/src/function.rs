@@ -13,7 +13,7 @@ use crate::{Arguments, Context, Error, ErrorKind, Saved, Tensors, Var, apply_rul
 /// The counterpart of `torch.autograd.Function`. Forward and backward are made of [`Var`]s, or of
 /// Burn's tensors through [`Var::into_tensor`]; they run on whatever device the inputs live on.
 /// Parameters that are not differentiated are fields of the implementing type: numbers, strings,
-/// tensors of integers or booleans. The contract is that of [`Rule`].
+/// tensors of integers or booleans. The contract is that of [`Rule`](crate::Rule).
 ///
 /// # Example: the third Legendre polynomial
 ///
@@ -63,7 +63,7 @@ pub trait Function<const N: usize, const M: usize = 1>:
         short_type_name::<Self>().into()
     }
 
-    /// See [`Rule::recomputes`].
+    /// See [`Rule::recomputes`](crate::Rule::recomputes).
     fn recomputes(&self) -> bool {
         false
     }
@@ -77,7 +77,7 @@ pub trait Function<const N: usize, const M: usize = 1>:
         false
     }
 
-    /// See [`Rule::differentiable`]. The counterpart of `ctx.mark_non_differentiable`.
+    /// See [`Rule::differentiable`](crate::Rule::differentiable). The counterpart of `ctx.mark_non_differentiable`.
     fn differentiable(&self, output: usize) -> bool {
         let _ = output;
         true
@@ -110,7 +110,7 @@ pub trait Function<const N: usize, const M: usize = 1>:
     fn backward(&self, ctx: Saved, grads: [Var; M]) -> [Option<Var>; N];
 
     /// The same where some outputs were not used: their gradient is `None`. See
-    /// [`Rule::backward_partial`].
+    /// [`Rule::backward_partial`](crate::Rule::backward_partial).
     fn backward_partial(&self, ctx: Saved, grads: [Option<Var>; M]) -> [Option<Var>; N] {
         let grads = ctx.or_zeros(grads);
         self.backward(ctx, grads)

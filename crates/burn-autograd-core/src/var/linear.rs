@@ -43,7 +43,7 @@ impl<B: Backend> Var<B> {
         )
     }
 
-    /// x·wᵀ + b, with x [.., i], w [o, i] and b [o], as PyTorch's linear layer.
+    /// x·wᵀ + b, with x `[.., i]`, w `[o, i]` and b `[o]`, as PyTorch's linear layer.
     ///
     /// # Panics
     ///
