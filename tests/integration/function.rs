@@ -7,7 +7,7 @@ use burn_autograd::prelude::*;
 use crate::devices::{all, autodiff, cpu, numbers, tensor};
 
 #[derive(Debug, Clone)]
-struct LegendreP3;
+pub(crate) struct LegendreP3;
 
 impl Function<1> for LegendreP3 {
     fn forward(&self, ctx: &mut Context, [x]: [Var; 1]) -> [Var; 1] {

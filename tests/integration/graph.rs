@@ -8,6 +8,7 @@ use burn_autograd::prelude::*;
 use burn_autograd::{ErrorKind, Graph, Role, trace, trace_module};
 
 use crate::devices::{all, cpu, numbers, tensor};
+use crate::function::LegendreP3;
 
 #[derive(Module, Debug)]
 struct Network {
@@ -25,20 +26,6 @@ impl Network {
 
     fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         self.last.forward(activation::tanh(self.first.forward(x)))
-    }
-}
-
-#[derive(Debug, Clone)]
-struct LegendreP3;
-
-impl Function<1> for LegendreP3 {
-    fn forward(&self, ctx: &mut Context, [x]: [Var; 1]) -> [Var; 1] {
-        ctx.save([&x]);
-        [0.5 * (5.0 * x.powi(3) - 3.0 * x)]
-    }
-    fn backward(&self, ctx: Saved, [g]: [Var; 1]) -> [Option<Var>; 1] {
-        let [x] = ctx.tensors();
-        [Some(g * 1.5 * (5.0 * x.powi(2) - 1.0))]
     }
 }
 
