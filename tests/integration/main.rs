@@ -19,5 +19,6 @@ mod operations;
 mod planted;
 mod pytorch;
 mod reference;
+mod remote;
 mod transforms;
 mod variables;

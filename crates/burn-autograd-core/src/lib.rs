@@ -66,7 +66,7 @@ pub use gradient::Gradient;
 #[cfg(feature = "capture")]
 pub use graph::{Graph, GraphOperation, GraphTensor, Role};
 #[cfg(all(feature = "capture", feature = "autodiff"))]
-pub use graph::{Traced, trace, trace_module};
+pub use graph::{Traced, trace, trace_module, trace_operation};
 #[cfg(feature = "autodiff")]
 pub use graph_gradients::gradients;
 #[cfg(feature = "autodiff")]

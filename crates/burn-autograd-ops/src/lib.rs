@@ -28,6 +28,8 @@ pub mod exp;
 pub mod legendre_p3;
 pub mod multiply_add;
 pub mod relu;
+#[cfg(feature = "router")]
+pub mod remote;
 mod support;
 
 #[cfg(feature = "check")]

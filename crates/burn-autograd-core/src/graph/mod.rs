@@ -1,5 +1,7 @@
 //! Graphs of ordinary tensor code: what was computed from what.
 
+#[cfg(feature = "autodiff")]
+mod custom;
 mod draw;
 mod layout;
 mod record;
@@ -13,6 +15,8 @@ use std::sync::Arc;
 use burn::backend::ir::OperationIr;
 use burn::tensor::{DType, TensorData};
 
+#[cfg(feature = "autodiff")]
+pub use custom::trace_operation;
 pub(crate) use record::Applied;
 #[cfg(feature = "autodiff")]
 pub use replay::{Traced, trace, trace_module};

@@ -425,6 +425,11 @@ impl Replay {
             O::Bool(Bo::Or(or)) => {
                 Value::Bool((self.mask(&or.lhs)? | self.mask(&or.rhs)?).into_primitive())
             }
+            O::Custom(custom) => {
+                let inputs = custom.inputs.iter().map(|input| self.float(input).cloned());
+                let found = super::custom::run(&custom.id, inputs.collect::<Option<_>>()?, &custom.scalars)?;
+                return Some(found.into_iter().map(Value::Float).collect());
+            }
             _ => return None,
         };
         Some(vec![value])

@@ -19,6 +19,8 @@ mod flex;
 mod kernel;
 #[cfg(feature = "ndarray")]
 mod ndarray;
+#[cfg(feature = "router")]
+pub(crate) mod router;
 mod spec;
 
 use burn::backend::tensor::FloatTensor;
@@ -35,6 +37,8 @@ pub struct LegendreP3;
     Flex: cfg(feature = "flex"),
     NdArray: cfg(feature = "ndarray"),
     Cube: cfg(feature = "cube"),
+    Remote: cfg(feature = "remote"),
+    Capture: cfg(feature = "capture"),
     Autodiff: cfg(feature = "autodiff"),
     Fusion: cfg(feature = "fusion")
 )]

@@ -10,6 +10,8 @@ pub(crate) mod flex;
 #[cfg(feature = "ndarray")]
 pub(crate) mod ndarray;
 mod real;
+#[cfg(feature = "router")]
+pub(crate) mod router;
 
 pub(crate) use real::Real;
 

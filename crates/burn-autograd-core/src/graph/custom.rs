@@ -1,0 +1,43 @@
+//! Operations of other crates, which a trace knows by name.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use burn::backend::ir::ScalarIr;
+
+use crate::Var;
+
+type Run = Arc<dyn Fn(Vec<Var>, &[ScalarIr]) -> Option<Vec<Var>> + Send + Sync>;
+
+static OPERATIONS: Mutex<Option<HashMap<&'static str, Run>>> = Mutex::new(None);
+
+/// Tells [`trace`](crate::trace) what a custom operation computes: the results, from the tensors and
+/// numbers it was recorded with. `None` refuses it by name.
+///
+/// A backend extension that records itself as a custom operation calls this where it does so, so that
+/// every operation that can stand in a graph can be computed again. A second call with the same name
+/// replaces the first.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn_autograd_core::trace_operation;
+///
+/// // y = x³, which `my_crate::cube` records under this name.
+/// trace_operation("my_crate::cube", |inputs, _numbers| Some(vec![inputs[0].powi(3)]));
+/// # }
+/// ```
+pub fn trace_operation(
+    name: &'static str,
+    run: impl Fn(Vec<Var>, &[ScalarIr]) -> Option<Vec<Var>> + Send + Sync + 'static,
+) {
+    let mut operations = OPERATIONS.lock().unwrap_or_else(PoisonError::into_inner);
+    operations.get_or_insert_default().insert(name, Arc::new(run));
+}
+
+pub(super) fn run(name: &str, inputs: Vec<Var>, numbers: &[ScalarIr]) -> Option<Vec<Var>> {
+    let operations = OPERATIONS.lock().unwrap_or_else(PoisonError::into_inner);
+    let run = operations.as_ref()?.get(name)?.clone();
+    // The operation may trace something itself.
+    drop(operations);
+    run(inputs, numbers)
+}

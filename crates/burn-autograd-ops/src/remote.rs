@@ -1,0 +1,43 @@
+//! The operations on Burn's remote devices, and in captured graphs.
+//!
+//! A client sends an operation by its name; the server runs it with its own kernels, once it has been
+//! told how. The gradient graph stays the client's.
+//!
+//! ```
+//! # #[cfg(all(feature = "remote", feature = "flex"))] {
+//! use burn::backend::Flex;
+//! use burn_autograd_ops::remote::registry;
+//!
+//! // `burn::server::RemoteServer::new([Device::flex()]).with_custom_ops(registry::<Flex>())`
+//! let _: burn_router::CustomOpRegistry<Flex> = registry();
+//! # }
+//! ```
+
+use burn::backend::ir::BackendIr;
+use burn_router::CustomOpRegistry;
+
+use crate::exp::ExpOps;
+use crate::legendre_p3::LegendreP3Ops;
+use crate::multiply_add::MultiplyAddOps;
+use crate::relu::ReluOps;
+
+/// A backend with every operation.
+pub trait AllOps: ExpOps + LegendreP3Ops + MultiplyAddOps + ReluOps {}
+
+impl<B: ExpOps + LegendreP3Ops + MultiplyAddOps + ReluOps> AllOps for B {}
+
+/// Adds every operation to what a server, or an interpreter of captured graphs, can run on `B`.
+pub fn register<B: BackendIr + AllOps>(registry: &mut CustomOpRegistry<B>) {
+    crate::exp::router::register(registry);
+    crate::legendre_p3::router::register(registry);
+    crate::multiply_add::router::register(registry);
+    crate::relu::router::register(registry);
+}
+
+/// A registry of every operation, for `RemoteServer::with_custom_ops`.
+#[must_use]
+pub fn registry<B: BackendIr + AllOps>() -> CustomOpRegistry<B> {
+    let mut registry = CustomOpRegistry::new();
+    register(&mut registry);
+    registry
+}

@@ -1,0 +1,122 @@
+//! The operations on Burn's remote server, and as nodes of recorded graphs.
+
+use burn::backend::Flex;
+use burn::server::{RemoteServer, WebSocketTransport};
+use burn::tensor::remote::RemoteHost;
+use burn::tensor::{DType, Device, Tensor};
+use burn_autograd::ops::remote::registry;
+use burn_autograd::prelude::*;
+use burn_autograd::{Graph, trace};
+
+use crate::devices::{cpu, numbers, tensor};
+
+/// A server of the Flex backend on the loopback interface, and a device on it.
+fn served() -> (tokio::runtime::Runtime, Device) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_io()
+        .build()
+        .expect("a runtime");
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("it is bound");
+    runtime.spawn(
+        RemoteServer::new([Device::flex()])
+            .with_custom_ops(registry::<Flex>())
+            .serve_async(WebSocketTransport::from_listener(listener)),
+    );
+    let host = RemoteHost::websocket(&format!("ws://{address}"));
+    let device = Device::remote_options(&host).init().expect("the server listens");
+    (runtime, device)
+}
+
+type Operation = fn(Vec<Tensor<2>>) -> Tensor<2>;
+
+const X: [f64; 6] = [0.5, -1.25, 2.0, -0.75, 1.5, 0.25];
+
+/// Each operation, and the shapes of its arguments.
+fn operations() -> Vec<(&'static str, Operation, Vec<[usize; 2]>)> {
+    fn one(x: Vec<Tensor<2>>) -> Tensor<2> {
+        x.into_iter().next().expect("an argument")
+    }
+    vec![
+        ("legendre_p3", |x| legendre_p3(one(x)), vec![[2, 3]]),
+        ("relu", |x| relu(one(x)), vec![[2, 3]]),
+        ("exp", |x| exp(one(x)), vec![[2, 3]]),
+        (
+            "multiply_add",
+            |x| multiply_add(x[0].clone(), x[1].clone(), x[2].clone()),
+            vec![[2, 1], [2, 3], [1, 3]],
+        ),
+    ]
+}
+
+/// Value and gradients of ⟨cotangent, operation⟩ on a device.
+fn evaluate(operation: Operation, shapes: &[[usize; 2]], device: &Device) -> Vec<Vec<f64>> {
+    let device = device.clone().autodiff();
+    let leaves: Vec<Tensor<2>> = shapes
+        .iter()
+        .map(|shape| {
+            let data = &X[..shape[0] * shape[1]];
+            tensor(*shape, data, &device, DType::F32).require_grad()
+        })
+        .collect();
+    let output = operation(leaves.clone());
+    let cotangent = tensor([2, 3], &[1.5, -0.5, 0.25, 2.0, -1.0, 0.75], &device, DType::F32);
+    let grads = (output.clone() * cotangent).sum().backward();
+    let gradients = leaves.iter().map(|leaf| numbers(leaf.grad(&grads).expect("it is tracked")));
+    std::iter::once(numbers(output)).chain(gradients).collect()
+}
+
+/// The server runs the same kernels, so that the results are the same bit by bit.
+#[test]
+fn a_remote_server_runs_the_operations_and_their_gradients() {
+    let (runtime, remote) = served();
+    for (name, operation, shapes) in operations() {
+        let here = evaluate(operation, &shapes, &Device::flex());
+        let there = evaluate(operation, &shapes, &remote);
+        assert_eq!(there, here, "{name}");
+    }
+    runtime.shutdown_background();
+}
+
+#[test]
+fn a_recorded_graph_names_the_operations() {
+    for device in cpu() {
+        for (name, operation, shapes) in operations() {
+            let arguments: Vec<Tensor<2>> = shapes
+                .iter()
+                .map(|shape| tensor(*shape, &X[..shape[0] * shape[1]], &device, DType::F32))
+                .collect();
+            let rest = arguments[1..].to_vec();
+            let graph = Graph::record(
+                |x: Tensor<2>| {
+                    let rest = rest.iter().map(|tensor| tensor.clone().to_device(&x.device()));
+                    operation(std::iter::once(x.clone()).chain(rest).collect())
+                },
+                arguments[0].clone(),
+            )
+            .unwrap();
+            let names: Vec<_> = graph.operations().iter().map(|node| node.name()).collect();
+            let expected = match name {
+                "relu" => "burn_autograd::self_defined_relu".to_owned(),
+                name => format!("burn_autograd::{name}"),
+            };
+            assert!(names.contains(&expected.as_str()), "{name}: {names:?}");
+        }
+    }
+}
+
+/// Through the rule's own backward, to any order: (P₃(x)·eˣ)″ = (P₃″ + 2P₃′ + P₃)·eˣ.
+#[test]
+fn a_trace_differentiates_the_operations() {
+    for device in cpu() {
+        let x: Tensor<1> = tensor([3], &[0.5, -1.25, 2.0], &device, DType::F64);
+        let code = trace(|x: Tensor<1>| legendre_p3(x.clone()) * exp(x), x.clone()).unwrap();
+        let second = nth_derivative(|x: Var| code.call(x), x, 2);
+        for (found, x) in numbers(second).into_iter().zip([0.5f64, -1.25, 2.0]) {
+            let p3 = 0.5 * (5.0 * x.powi(3) - 3.0 * x);
+            let expected = (15.0 * x + 2.0 * (7.5 * x * x - 1.5) + p3) * x.exp();
+            assert!((found - expected).abs() <= 1e-13 * expected.abs(), "{found} {expected}");
+        }
+    }
+}
