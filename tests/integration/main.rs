@@ -6,6 +6,7 @@
     reason = "Burn deprecated its NdArray backend, which we serve until it is gone; and tests may say why they leave a backend out"
 )]
 
+mod accuracy;
 mod arguments;
 mod checker;
 mod concurrency;
@@ -17,6 +18,7 @@ mod hooks;
 mod lifetime;
 mod operations;
 mod planted;
+mod polynomial;
 mod pytorch;
 mod reference;
 mod remote;

@@ -1144,6 +1144,9 @@ fn a_graph_is_consumed_by_its_backward_pass() {
         });
         assert_names(&text, &["already been consumed", "retain_graph"]);
         // The strict form.
+        let error = gradients(loss, x.clone()).unwrap_err();
+        assert_eq!((error.kind(), error.argument()), (ErrorKind::Derivative, "loss"));
+        assert_names(&error.to_string(), &["consumed", "vjp"]);
         let y = cube().apply([x.clone()]);
         let error = gradients(y.clone(), x.clone()).unwrap_err();
         assert_eq!((error.kind(), error.argument()), (ErrorKind::Shape, "loss"));

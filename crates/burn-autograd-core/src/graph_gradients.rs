@@ -1,4 +1,6 @@
-use burn::backend::{AutodiffBackend, Dispatch, TensorMetadata};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use burn::backend::{AutodiffBackend, Dispatch, DispatchTensor, TensorMetadata};
 use burn::tensor::Tensor;
 
 use crate::call::is_tracked;
@@ -13,8 +15,9 @@ use crate::{Error, ErrorKind, Tensors};
 /// # Errors
 ///
 /// - [`ErrorKind::Shape`] if the loss has several elements (Burn would silently sum them);
-/// - [`ErrorKind::Derivative`] if the loss or an input is untracked, or the loss does not depend on
-///   an input (Burn's `grad` gives `None`).
+/// - [`ErrorKind::Derivative`] if the loss or an input is untracked, the loss does not depend on
+///   an input (Burn's `grad` gives `None`), or a backward pass has consumed the graph already, or the
+///   part of it that two losses share (Burn panics).
 ///
 /// ```
 /// # #[cfg(feature = "flex")] {
@@ -66,7 +69,7 @@ pub fn gradients<const D: usize, I: Tensors>(loss: Tensor<D>, inputs: I) -> Resu
             return error(format!("inputs[{index}]"), expected, got.into());
         }
     }
-    let found = <Dispatch as AutodiffBackend>::backward(loss);
+    let found = backward(loss)?;
     let mut grads = Vec::with_capacity(inputs.len());
     for (index, input) in inputs.iter().enumerate() {
         match <Dispatch as AutodiffBackend>::grad(input, &found) {
@@ -78,4 +81,28 @@ pub fn gradients<const D: usize, I: Tensors>(loss: Tensor<D>, inputs: I) -> Resu
         }
     }
     Ok(I::from_dispatch(grads))
+}
+
+/// Burn's backward pass, with an error where the graph is gone.
+///
+/// Burn tells nobody whether a graph has been consumed, it panics; and it does so before it has
+/// touched anything.
+fn backward(
+    loss: DispatchTensor,
+) -> Result<<Dispatch as AutodiffBackend>::Gradients, Error> {
+    let run = AssertUnwindSafe(|| <Dispatch as AutodiffBackend>::backward(loss));
+    catch_unwind(run).map_err(|payload| {
+        let text = payload.downcast_ref::<String>().map(String::as_str);
+        match text.or_else(|| payload.downcast_ref::<&str>().copied()) {
+            Some(text) if text.contains("already been consumed") => Error::new(
+                ErrorKind::Derivative,
+                "gradients",
+                "loss",
+                "a graph that no backward pass has consumed (ask for all inputs at once, add the \
+                 losses, or take `vjp`, whose pullback can be called many times)",
+                "one that was consumed, in whole or in part",
+            ),
+            _ => resume_unwind(payload),
+        }
+    })
 }

@@ -6,6 +6,8 @@
 //! | [`relu`](mod@relu) | max(x, 0) | 1 where x > 0, 0 elsewhere and at 0 | the input |
 //! | [`exp`](mod@exp) | eˣ | the output | the output |
 //! | [`multiply_add`] | w·x + b, broadcasting | x, w, 1, summed over what was broadcast | the factors |
+//! | [`polynomial`](mod@polynomial) | Σ cₖ·xᵏ | Σ k·cₖ·xᵏ⁻¹, and Σ xᵏ | both arguments |
+//! | [`sum_squared_error`](mod@sum_squared_error) | Σ (p − t)² | 2·(p − t), and its opposite | both arguments |
 //!
 //! Each is a folder: `mod.rs` has the definition and what users call, `spec.rs` forward and backward
 //! in Burn's own operations, `backward.rs` what is saved and the explicit backward, `kernel.rs` the
@@ -27,9 +29,11 @@
 pub mod exp;
 pub mod legendre_p3;
 pub mod multiply_add;
+pub mod polynomial;
 pub mod relu;
 #[cfg(feature = "router")]
 pub mod remote;
+pub mod sum_squared_error;
 mod support;
 
 #[cfg(feature = "check")]
@@ -40,5 +44,7 @@ pub mod prelude {
     pub use crate::exp::TensorExp;
     pub use crate::legendre_p3::TensorLegendreP3;
     pub use crate::multiply_add::TensorMultiplyAdd;
+    pub use crate::polynomial::TensorPolynomial;
     pub use crate::relu::TensorRelu;
+    pub use crate::sum_squared_error::TensorSumSquaredError;
 }

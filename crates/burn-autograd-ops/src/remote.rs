@@ -19,19 +19,29 @@ use burn_router::CustomOpRegistry;
 use crate::exp::ExpOps;
 use crate::legendre_p3::LegendreP3Ops;
 use crate::multiply_add::MultiplyAddOps;
+use crate::polynomial::PolynomialOps;
 use crate::relu::ReluOps;
+use crate::sum_squared_error::SumSquaredErrorOps;
 
 /// A backend with every operation.
-pub trait AllOps: ExpOps + LegendreP3Ops + MultiplyAddOps + ReluOps {}
+pub trait AllOps:
+    ExpOps + LegendreP3Ops + MultiplyAddOps + PolynomialOps + ReluOps + SumSquaredErrorOps
+{
+}
 
-impl<B: ExpOps + LegendreP3Ops + MultiplyAddOps + ReluOps> AllOps for B {}
+impl<B> AllOps for B where
+    B: ExpOps + LegendreP3Ops + MultiplyAddOps + PolynomialOps + ReluOps + SumSquaredErrorOps
+{
+}
 
 /// Adds every operation to what a server, or an interpreter of captured graphs, can run on `B`.
 pub fn register<B: BackendIr + AllOps>(registry: &mut CustomOpRegistry<B>) {
     crate::exp::router::register(registry);
     crate::legendre_p3::router::register(registry);
     crate::multiply_add::router::register(registry);
+    crate::polynomial::router::register(registry);
     crate::relu::router::register(registry);
+    crate::sum_squared_error::router::register(registry);
 }
 
 /// A registry of every operation, for `RemoteServer::with_custom_ops`.

@@ -22,6 +22,7 @@
 //! - `capture`: graphs and traces of tensor code.
 //! - `fusion` (default): Burn's kernel fusion; has to agree with what Burn is built with.
 //! - `gradcheck`: the checker. `check-cases`: the cases on which our own operations are proven.
+//! - `remote`: the operations on Burn's remote devices (`ops::remote`).
 //! - `flex`, `ndarray`, `wgpu`, `vulkan`, `metal`, `webgpu`, `cuda`, `rocm`: backends and runtimes;
 //!   none is on by default.
 
@@ -43,8 +44,10 @@ pub mod prelude {
     pub use burn_autograd_ops::exp::exp;
     pub use burn_autograd_ops::legendre_p3::legendre_p3;
     pub use burn_autograd_ops::multiply_add::multiply_add;
+    pub use burn_autograd_ops::polynomial::{Polynomial3, polynomial};
     pub use burn_autograd_ops::prelude::*;
     pub use burn_autograd_ops::relu::{Relu, relu};
+    pub use burn_autograd_ops::sum_squared_error::{SumSquaredErrorLoss, sum_squared_error};
 }
 
 /// The release of Burn that this release is for.

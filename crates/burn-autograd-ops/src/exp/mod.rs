@@ -159,3 +159,30 @@ impl TensorExp for Var {
         y
     }
 }
+
+/// [`exp`](fn@exp) as a module without parameters.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::exp::ExpActivation;
+///
+/// let x = Tensor::<2>::from_floats([[0.0, f32::NEG_INFINITY]], &Device::flex());
+/// assert_eq!(ExpActivation::new().forward(x).to_data().try_to_vec::<f32>().unwrap(), [1.0, 0.0]);
+/// # }
+/// ```
+#[derive(burn::module::Module, Debug, Default)]
+pub struct ExpActivation {}
+
+impl ExpActivation {
+    /// The module.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {}
+    }
+
+    /// eˣ of every element; shapes and panics as [`exp`](fn@exp).
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        exp(x)
+    }
+}

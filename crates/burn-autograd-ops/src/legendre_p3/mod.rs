@@ -149,3 +149,30 @@ impl TensorLegendreP3 for Var {
         y
     }
 }
+
+/// [`legendre_p3`] as a module without parameters.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::legendre_p3::LegendreP3Activation;
+///
+/// let x = Tensor::<2>::from_floats([[1.0, -2.0]], &Device::flex());
+/// assert_eq!(LegendreP3Activation::new().forward(x).to_data().try_to_vec::<f32>().unwrap(), [1.0, -17.0]);
+/// # }
+/// ```
+#[derive(burn::module::Module, Debug, Default)]
+pub struct LegendreP3Activation {}
+
+impl LegendreP3Activation {
+    /// The module.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {}
+    }
+
+    /// P₃(x) of every element; shapes and panics as [`legendre_p3`].
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        legendre_p3(x)
+    }
+}

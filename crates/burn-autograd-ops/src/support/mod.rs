@@ -16,7 +16,6 @@ pub(crate) mod router;
 pub(crate) use real::Real;
 
 /// Checks two float arguments that must have one shape.
-#[cfg(feature = "autodiff")]
 pub(crate) fn same_shape(
     operation: &'static str,
     first: (&'static str, &burn::backend::DispatchTensor),

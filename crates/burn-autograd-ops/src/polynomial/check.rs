@@ -1,0 +1,35 @@
+//! Where the gradient is proven: degrees below, at and above what fits a register, ranks 1 to 3, one
+//! element, more than a tile, empty.
+
+use burn::tensor::Tensor;
+use burn_autograd_gradcheck::suite::{Case, draw};
+use burn_autograd_gradcheck::{SplitMix64, Subject};
+
+use super::{polynomial, polynomial_vjp};
+
+fn case<const D: usize>(random: &mut SplitMix64, shape: [usize; D], coefficients: usize) -> Case {
+    let inputs = draw(random, &[&shape, &[coefficients]], (-1.5, 1.5), &[], 0.0);
+    let function = |(x, c): (Tensor<D>, Tensor<1>)| polynomial(x, c);
+    let vjp = |(x, c): (Tensor<D>, Tensor<1>), grad: Tensor<D>| polynomial_vjp(x, c, grad);
+    let name = format!("{shape:?} degree {}", coefficients - 1);
+    Case::new("polynomial", name, Subject::new(function), inputs).vjp(Subject::product(vjp))
+}
+
+/// The cases of this operation.
+pub(crate) fn cases(random: &mut SplitMix64) -> Vec<Case> {
+    vec![
+        case(random, [1], 1),
+        case(random, [7], 1),
+        case(random, [1], 4),
+        case(random, [7], 2),
+        case(random, [37], 4),
+        case(random, [2, 3], 4),
+        case(random, [2, 1, 3], 3),
+        case(random, [3], 10),
+        case(random, [0], 4).except(
+            "wgpu",
+            "Burn 0.22.1's fusion loses results of non-empty tensors that are queued together with \
+             an operation on an empty one (empty tensors: burn #5310)",
+        ),
+    ]
+}

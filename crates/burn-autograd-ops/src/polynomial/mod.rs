@@ -1,0 +1,302 @@
+//! A polynomial whose coefficients are a tensor, y = Σₖ cₖ·xᵏ for every element, by Horner's rule.
+//!
+//! With ȳ the gradient of y:  x̄ = ȳ·Σₖ k·cₖ·xᵏ⁻¹,  c̄ₖ = Σ ȳ·xᵏ over all elements.
+//!
+//! - **Domain**: all real numbers; smooth everywhere. Any degree, of at least one coefficient.
+//! - **Shapes**: `x` of any rank and shape, also empty; `coefficients` is [degree + 1], the constant
+//!   first. The output has the shape of `x`, each gradient its argument's.
+//! - **Data types**: the float types that the device computes with. Kernels: `f32` and `f64` on
+//!   Flex and NdArray; elsewhere Burn's operations, which its fusion makes one kernel of.
+//! - **Cost**: one pass over memory forward, one backward for both gradients.
+//! - **Accuracy**: Horner's rule, whose error is at most γ₂ₖ·Σ |cₖ|·|x|ᵏ for degree k, with
+//!   γₙ = n·u / (1 − n·u) and u half a unit in the last place (Higham, Accuracy and Stability of
+//!   Numerical Algorithms, section 5.1). The sums of the coefficients' gradients run in `f64` on Flex
+//!   and NdArray.
+//! - **Saved**: both arguments, through Burn's checkpointer.
+
+mod backward;
+#[cfg(feature = "check")]
+pub(crate) mod check;
+#[cfg(feature = "cube")]
+mod cube;
+#[cfg(feature = "flex")]
+mod flex;
+mod kernel;
+#[cfg(feature = "ndarray")]
+mod ndarray;
+#[cfg(feature = "router")]
+pub(crate) mod router;
+mod spec;
+
+use std::fmt;
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Dispatch, DispatchTensor, TensorMetadata, backend_extension};
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Distribution, Shape, Tensor};
+use burn_autograd_core::{Error, ErrorKind, Floats, Var, apply_rule, check as arguments};
+
+/// The rule of [`polynomial`](fn@polynomial), for
+/// [`differentiate`](burn_autograd_core::differentiate).
+#[derive(Debug, Clone, Copy)]
+pub struct Polynomial;
+
+/// Which gradients of [`polynomial`](fn@polynomial) are needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Needs {
+    /// That of `x`.
+    pub x: bool,
+    /// That of the coefficients.
+    pub coefficients: bool,
+}
+
+/// The backends' side of [`polynomial`](fn@polynomial). The default bodies are the specification.
+#[backend_extension(
+    Flex: cfg(feature = "flex"),
+    NdArray: cfg(feature = "ndarray"),
+    Cube: cfg(feature = "cube"),
+    Remote: cfg(feature = "remote"),
+    Capture: cfg(feature = "capture"),
+    Autodiff: cfg(feature = "autodiff"),
+    Fusion: cfg(feature = "fusion")
+)]
+pub trait PolynomialOps: Backend {
+    /// Σₖ cₖ·xᵏ for every element.
+    #[fusion(default)]
+    fn polynomial(x: FloatTensor<Self>, coefficients: FloatTensor<Self>) -> FloatTensor<Self> {
+        spec::forward::<Self>(x, coefficients)
+    }
+
+    /// The gradients that are needed, of `x` and of the coefficients.
+    #[fusion(default)]
+    fn polynomial_backward(
+        x: FloatTensor<Self>,
+        coefficients: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+        needs: Needs,
+    ) -> Floats<Self> {
+        spec::backward::<Self>(x, coefficients, grad, needs)
+    }
+
+    /// The gradients of ⟨grad, Σ cₖ·xᵏ⟩ through the explicit backward, themselves differentiable.
+    #[cfg(feature = "autodiff")]
+    #[fusion(default)]
+    fn polynomial_vjp(
+        x: FloatTensor<Self>,
+        coefficients: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        use burn::backend::Autodiff;
+        let [dx, dc] = burn_autograd_core::vector_jacobian_product::<Self, 2, 1>(
+            |[x, c]| [Autodiff::<Self>::polynomial(x, c)],
+            [x, coefficients],
+            [grad],
+        );
+        (dx, dc)
+    }
+}
+
+fn checked(
+    operation: &'static str,
+    x: &DispatchTensor,
+    coefficients: &DispatchTensor,
+) -> Result<(), Error> {
+    arguments::floats(operation, &[("x", x), ("coefficients", coefficients)])?;
+    counted(operation, &coefficients.shape())
+}
+
+fn counted(operation: &'static str, coefficients: &Shape) -> Result<(), Error> {
+    if coefficients.num_dims() == 1 && coefficients.num_elements() > 0 {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Shape,
+        operation,
+        "coefficients",
+        "the shape [degree + 1]",
+        format!("{:?}", coefficients.to_vec()),
+    ))
+}
+
+/// c₀ + c₁·x + c₂·x² + … for every element.
+///
+/// The derivative with respect to `x` is Σ k·cₖ·xᵏ⁻¹, to cₖ it is xᵏ, summed over the elements. Takes
+/// a tensor of any shape and the coefficients, the constant first; gives a tensor like `x`.
+///
+/// # Panics
+///
+/// If there is no coefficient, the arguments' devices or data types differ, or the device cannot
+/// compute with the data type; [`try_polynomial`] returns an error.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::polynomial::polynomial;
+///
+/// let device = Device::flex().autodiff();
+/// let x = Tensor::<1>::from_floats([1.0, 2.0], &device).require_grad();
+/// let c = Tensor::<1>::from_floats([5.0, 0.0, 3.0], &device).require_grad();
+/// let y = polynomial(x.clone(), c.clone());
+/// assert_eq!(y.to_data().try_to_vec::<f32>().unwrap(), [8.0, 17.0]);
+/// let grads = y.sum().backward();
+/// assert_eq!(x.grad(&grads).unwrap().to_data().try_to_vec::<f32>().unwrap(), [6.0, 12.0]);
+/// assert_eq!(c.grad(&grads).unwrap().to_data().try_to_vec::<f32>().unwrap(), [2.0, 3.0, 5.0]);
+/// # }
+/// ```
+pub fn polynomial<const D: usize>(x: Tensor<D>, coefficients: Tensor<1>) -> Tensor<D> {
+    try_polynomial(x, coefficients).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The same as [`polynomial`](fn@polynomial), with an error instead of a panic.
+///
+/// # Errors
+///
+/// If there is no coefficient, the devices or data types differ, the device cannot compute with the
+/// data type, or a tensor is quantized.
+pub fn try_polynomial<const D: usize>(
+    x: Tensor<D>,
+    coefficients: Tensor<1>,
+) -> Result<Tensor<D>, Error> {
+    let (x, coefficients) = (x.into_dispatch(), coefficients.into_dispatch());
+    checked("polynomial", &x, &coefficients)?;
+    Ok(Tensor::from_dispatch(<Dispatch as PolynomialOps>::polynomial(x, coefficients)))
+}
+
+/// The gradients of ⟨grad, Σ cₖ·xᵏ⟩ with respect to `x` and the coefficients, tracked if an argument
+/// is: differentiate them for second derivatives.
+///
+/// # Panics
+///
+/// As [`polynomial`](fn@polynomial); and if `grad` does not have the shape of `x`.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::polynomial::polynomial_vjp;
+///
+/// let device = Device::flex().autodiff();
+/// let x = Tensor::<1>::from_floats([2.0], &device).require_grad();
+/// let c = Tensor::<1>::from_floats([1.0, 1.0, 1.0], &device);
+/// let (dx, dc) = polynomial_vjp(x.clone(), c, x.ones_like());
+/// assert_eq!(dx.clone().into_scalar::<f32>(), 5.0);
+/// assert_eq!(dc.to_data().try_to_vec::<f32>().unwrap(), [1.0, 2.0, 4.0]);
+/// // y″ = 2.
+/// assert_eq!(x.grad(&dx.sum().backward()).unwrap().into_scalar::<f32>(), 2.0);
+/// # }
+/// ```
+#[cfg(feature = "autodiff")]
+pub fn polynomial_vjp<const D: usize>(
+    x: Tensor<D>,
+    coefficients: Tensor<1>,
+    grad: Tensor<D>,
+) -> (Tensor<D>, Tensor<1>) {
+    const OPERATION: &str = "polynomial_vjp";
+    let (x, grad) = (x.into_dispatch(), grad.into_dispatch());
+    let coefficients = coefficients.into_dispatch();
+    checked(OPERATION, &x, &coefficients)
+        .and_then(|()| crate::support::same_shape(OPERATION, ("x", &x), ("grad", &grad)))
+        .unwrap_or_else(|error| panic!("{error}"));
+    let (dx, dc) = <Dispatch as PolynomialOps>::polynomial_vjp(x, coefficients, grad);
+    (Tensor::from_dispatch(dx), Tensor::from_dispatch(dc))
+}
+
+/// [`polynomial`](fn@polynomial) as a method.
+pub trait TensorPolynomial {
+    /// What the coefficients are.
+    type Coefficients;
+
+    /// c₀ + c₁·x + c₂·x² + … of every element; see [`polynomial`](fn@polynomial).
+    #[must_use]
+    fn polynomial(self, coefficients: Self::Coefficients) -> Self;
+}
+
+impl<const D: usize> TensorPolynomial for Tensor<D> {
+    type Coefficients = Tensor<1>;
+
+    fn polynomial(self, coefficients: Tensor<1>) -> Self {
+        polynomial(self, coefficients)
+    }
+}
+
+/// Recorded with its own backward where a variable is being differentiated.
+impl TensorPolynomial for Var {
+    type Coefficients = Self;
+
+    #[track_caller]
+    fn polynomial(self, coefficients: Self) -> Self {
+        counted("polynomial", &coefficients.shape()).unwrap_or_else(|error| panic!("{error}"));
+        let [y] = apply_rule(&Polynomial, [self, coefficients]);
+        y
+    }
+}
+
+/// y = a + b·x + c·x² + d·x³ with four parameters of one element each, shown as that formula.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::polynomial::Polynomial3;
+///
+/// let device = Device::flex();
+/// let model = Polynomial3::new([1.0, -2.0, 0.0, 0.5], &device);
+/// assert_eq!(model.formula(), "y = 1 + -2 x + 0 x^2 + 0.5 x^3");
+/// let y = model.forward(Tensor::<1>::from_floats([2.0], &device));
+/// assert_eq!(y.into_scalar::<f32>(), 1.0);
+/// # }
+/// ```
+#[derive(Module, Debug)]
+pub struct Polynomial3 {
+    /// The constant, [1].
+    pub a: Param<Tensor<1>>,
+    /// The coefficient of x, [1].
+    pub b: Param<Tensor<1>>,
+    /// The coefficient of x², [1].
+    pub c: Param<Tensor<1>>,
+    /// The coefficient of x³, [1].
+    pub d: Param<Tensor<1>>,
+}
+
+impl Polynomial3 {
+    /// With these coefficients a, b, c, d.
+    #[must_use]
+    pub fn new(coefficients: [f64; 4], device: &Device) -> Self {
+        let [a, b, c, d] = coefficients
+            .map(|value| Param::from_tensor(Tensor::<1>::from_data([value], device)));
+        Self { a, b, c, d }
+    }
+
+    /// With random coefficients.
+    #[must_use]
+    pub fn random(distribution: Distribution, device: &Device) -> Self {
+        let next = || Param::from_tensor(Tensor::<1>::random([1], distribution, device));
+        Self { a: next(), b: next(), c: next(), d: next() }
+    }
+
+    /// a + b·x + c·x² + d·x³ for every element; the output is like `x`.
+    ///
+    /// # Panics
+    ///
+    /// As [`polynomial`](fn@polynomial).
+    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
+        let coefficients = [&self.a, &self.b, &self.c, &self.d].map(|param| param.val()).to_vec();
+        polynomial(x, Tensor::cat(coefficients, 0))
+    }
+
+    /// The formula with the parameters' values, which are read from the device.
+    #[must_use]
+    pub fn formula(&self) -> String {
+        let [a, b, c, d] = [&self.a, &self.b, &self.c, &self.d]
+            .map(|param| param.val().into_data().iter::<f64>().next().unwrap_or(f64::NAN));
+        Formula([a, b, c, d]).to_string()
+    }
+}
+
+/// The numbers as short as they tell their values in `f32`.
+struct Formula([f64; 4]);
+
+impl fmt::Display for Formula {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d] = self.0;
+        write!(f, "y = {a} + {b} x + {c} x^2 + {d} x^3")
+    }
+}

@@ -1,0 +1,48 @@
+//! Both arguments are saved; one pass gives the prediction's gradient, and the target's is its
+//! opposite.
+
+use burn_autograd_core::{Context, Rule, Saved, Var};
+
+use super::{SumSquaredError, SumSquaredErrorOps, spec};
+
+impl<B: SumSquaredErrorOps> Rule<B, 2> for SumSquaredError {
+    fn name(&self) -> std::borrow::Cow<'static, str> {
+        "sum_squared_error".into()
+    }
+
+    fn forward(&self, ctx: &mut Context<B>, [p, t]: [Var<B>; 2]) -> [Var<B>; 1] {
+        ctx.save([&p, &t]);
+        [Var::new(B::sum_squared_error(p.into_primitive(), t.into_primitive()))]
+    }
+
+    fn backward(&self, ctx: Saved<B>, [grad]: [Var<B>; 1]) -> [Option<Var<B>>; 2] {
+        let needs = [ctx.needs(0), ctx.needs(1)];
+        let [p, t] = ctx.into_tensors();
+        // A second derivative: Burn's operations have one, the kernel has none.
+        let gradient = if [&p, &t, &grad].into_iter().any(Var::is_recorded) {
+            spec::gradient(&p, &t, &grad)
+        } else {
+            let [p, t, grad] = [p, t, grad].map(Var::into_primitive);
+            Var::new(B::sum_squared_error_backward(p, t, grad))
+        };
+        let of_target = needs[1].then(|| -&gradient);
+        [needs[0].then_some(gradient), of_target]
+    }
+}
+
+#[cfg(feature = "autodiff")]
+impl<B, C> SumSquaredErrorOps for burn::backend::Autodiff<B, C>
+where
+    B: SumSquaredErrorOps,
+    C: burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy,
+{
+    // The backward stays the specification here: made of Burn's operations, it is differentiable.
+    fn sum_squared_error(
+        prediction: burn::backend::tensor::FloatTensor<Self>,
+        target: burn::backend::tensor::FloatTensor<Self>,
+    ) -> burn::backend::tensor::FloatTensor<Self> {
+        let inputs = [prediction, target];
+        let [loss] = burn_autograd_core::differentiate::<B, C, _, 2, 1>(SumSquaredError, inputs);
+        loss
+    }
+}

@@ -1,0 +1,31 @@
+//! Where the gradient is proven: ranks 1 to 3, one element, more than a vector register, empty.
+
+use burn::tensor::Tensor;
+use burn_autograd_gradcheck::suite::{Case, draw};
+use burn_autograd_gradcheck::{SplitMix64, Subject};
+
+use super::{sum_squared_error, sum_squared_error_vjp};
+
+fn case<const D: usize>(random: &mut SplitMix64, shape: [usize; D]) -> Case {
+    let inputs = draw(random, &[&shape, &shape], (-2.0, 2.0), &[], 0.0);
+    let function = |(p, t): (Tensor<D>, Tensor<D>)| sum_squared_error(p, t);
+    let vjp = |(p, t): (Tensor<D>, Tensor<D>), grad: Tensor<1>| sum_squared_error_vjp(p, t, grad);
+    Case::new("sum_squared_error", format!("{shape:?}"), Subject::new(function), inputs)
+        .vjp(Subject::product(vjp))
+}
+
+/// The cases of this operation.
+pub(crate) fn cases(random: &mut SplitMix64) -> Vec<Case> {
+    vec![
+        case(random, [1]),
+        case(random, [7]),
+        case(random, [37]),
+        case(random, [2, 3]),
+        case(random, [2, 1, 3]),
+        case(random, [0]).except(
+            "wgpu",
+            "Burn 0.22.1's fusion loses results of non-empty tensors that are queued together with \
+             an operation on an empty one (empty tensors: burn #5310)",
+        ),
+    ]
+}

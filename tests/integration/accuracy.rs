@@ -1,0 +1,225 @@
+//! How far values and gradients are from the exact ones, in units in the last place: the numbers that
+//! each operation's documentation states.
+//!
+//! The reference is computed with 256 bits (77 decimal digits) from the very numbers that the device
+//! got. An error is counted in units in the last place of the result's *scale*: of the result itself
+//! where no terms cancel (exp, relu, a product), and of the sum of the terms' magnitudes where they may
+//! (a polynomial near its root), for no evaluation in the working precision can do better there.
+
+use burn::tensor::{DType, Device, Tensor};
+use burn_autograd::gradcheck::SplitMix64;
+use burn_autograd::prelude::*;
+use dashu_float::FBig;
+use dashu_float::round::mode::HalfEven;
+
+use crate::devices::{cpu, numbers, tensor};
+
+type Exact = FBig<HalfEven, 2>;
+
+fn exact(x: f64) -> Exact {
+    Exact::try_from(x).expect("a finite number").with_precision(256).value()
+}
+
+/// A value and the scale at which its error is counted.
+type Scaled = (Exact, f64);
+
+/// One that is its own scale.
+fn itself(value: Exact) -> Scaled {
+    let scale = value.to_f64().value().abs();
+    (value, scale)
+}
+
+/// A sum of terms.
+fn sum(terms: Vec<Exact>) -> Scaled {
+    let scale = terms.iter().map(|term| term.to_f64().value().abs()).sum();
+    (terms.into_iter().fold(exact(0.0), |sum, term| sum + term), scale)
+}
+
+/// One unit in the last place of a number of this size.
+fn unit(scale: f64, dtype: DType) -> f64 {
+    let (digits, least) = if dtype == DType::F32 { (24, -126) } else { (53, -1022) };
+    let exponent = if scale == 0.0 { least } else { (scale.log2().floor() as i32).max(least) };
+    2f64.powi(exponent + 1 - digits)
+}
+
+fn worst(found: Vec<f64>, expected: &[Scaled], dtype: DType) -> f64 {
+    assert_eq!(found.len(), expected.len());
+    let error = |(found, (value, scale)): (f64, &Scaled)| {
+        let error = (exact(found) - value.clone()).to_f64().value().abs();
+        error / unit(*scale, dtype)
+    };
+    found.into_iter().zip(expected).map(error).fold(0.0, f64::max)
+}
+
+type Operation = fn(&[Tensor<1>]) -> Tensor<1>;
+
+/// The exact values, and the exact gradient of every input.
+type Reference = fn(&[Vec<f64>], &[f64]) -> (Vec<Scaled>, Vec<Vec<Scaled>>);
+
+struct Measured {
+    name: &'static str,
+    operation: Operation,
+    reference: Reference,
+    /// The length and the range of each input, in `f32` and in `f64`.
+    inputs: Vec<(usize, [(f64, f64); 2])>,
+    /// What the documentation states, for values and for gradients: at most one unit for each rounding
+    /// on the longest way from an input to the result, and 2 for eˣ.
+    bounds: (f64, f64),
+}
+
+const COUNT: usize = 4096;
+
+fn each(count: usize, of: impl Fn(usize) -> Scaled) -> Vec<Scaled> {
+    (0..count).map(of).collect()
+}
+
+fn operations() -> Vec<Measured> {
+    let wide = |range| (COUNT, [range, range]);
+    vec![
+        Measured {
+            name: "legendre_p3",
+            operation: |x| legendre_p3(x[0].clone()),
+            reference: |x, g| {
+                let x: Vec<Exact> = x[0].iter().map(|x| exact(*x)).collect();
+                let value = |i: usize| {
+                    let cube = &x[i] * &x[i] * &x[i];
+                    sum(vec![cube * exact(2.5), &x[i] * exact(-1.5)])
+                };
+                let slope = |i: usize| {
+                    let g = exact(g[i]);
+                    sum(vec![&x[i] * &x[i] * exact(7.5) * &g, g * exact(-1.5)])
+                };
+                (each(COUNT, value), vec![each(COUNT, slope)])
+            },
+            inputs: vec![wide((-3.0, 3.0))],
+            bounds: (4.0, 4.0),
+        },
+        Measured {
+            name: "relu",
+            operation: |x| relu(x[0].clone()),
+            reference: |x, g| {
+                let on = |i: usize| x[0][i] > 0.0;
+                let value = |i: usize| itself(exact(if on(i) { x[0][i] } else { 0.0 }));
+                let slope = |i: usize| itself(exact(if on(i) { g[i] } else { 0.0 }));
+                (each(COUNT, value), vec![each(COUNT, slope)])
+            },
+            inputs: vec![wide((-3.0, 3.0))],
+            bounds: (0.0, 0.0),
+        },
+        Measured {
+            name: "exp",
+            operation: |x| exp(x[0].clone()),
+            reference: |x, g| {
+                let y: Vec<Exact> = x[0].iter().map(|x| exact(*x).exp()).collect();
+                let slope = |i: usize| itself(&y[i] * exact(g[i]));
+                (each(COUNT, |i| itself(y[i].clone())), vec![each(COUNT, slope)])
+            },
+            inputs: vec![(COUNT, [(-87.0, 88.0), (-708.0, 709.0)])],
+            // The gradient multiplies the rounded value once more.
+            bounds: (2.0, 3.0),
+        },
+        Measured {
+            name: "multiply_add",
+            operation: |x| multiply_add(x[0].clone(), x[1].clone(), x[2].clone()),
+            reference: |x, g| {
+                let product = |a: f64, b: f64| itself(exact(a) * exact(b));
+                let value = |i: usize| sum(vec![exact(x[0][i]) * exact(x[1][i]), exact(x[2][i])]);
+                let gradients = vec![
+                    each(COUNT, |i| product(g[i], x[1][i])),
+                    each(COUNT, |i| product(g[i], x[0][i])),
+                    each(COUNT, |i| itself(exact(g[i]))),
+                ];
+                (each(COUNT, value), gradients)
+            },
+            inputs: vec![wide((-3.0, 3.0)), wide((-3.0, 3.0)), wide((-3.0, 3.0))],
+            bounds: (2.0, 0.5),
+        },
+        Measured {
+            name: "polynomial",
+            operation: |x| polynomial(x[0].clone(), x[1].clone()),
+            reference: |x, g| {
+                let xs: Vec<Exact> = x[0].iter().map(|x| exact(*x)).collect();
+                let power = |i: usize, k: usize| (0..k).fold(exact(1.0), |p, _| p * &xs[i]);
+                let c: Vec<Exact> = x[1].iter().map(|c| exact(*c)).collect();
+                let value =
+                    |i: usize| sum((0..c.len()).map(|k| &c[k] * power(i, k)).collect());
+                let slope = |i: usize| {
+                    let term = |k: usize| &c[k] * exact(k as f64) * power(i, k - 1) * exact(g[i]);
+                    sum((1..c.len()).map(term).collect())
+                };
+                let of_c = |k: usize| sum((0..COUNT).map(|i| power(i, k) * exact(g[i])).collect());
+                (each(COUNT, value), vec![each(COUNT, slope), each(c.len(), of_c)])
+            },
+            inputs: vec![wide((-2.0, 2.0)), (4, [(-2.0, 2.0); 2])],
+            // Two roundings for each of three steps; in the backward one more for k·cₖ and one for ȳ.
+            // Of the coefficients' sums in f64 over 4,096 terms: 3 roundings of the power, and those
+            // of 4096 / 32 + 32 additions, whose signs are random, so that 16 are far beyond them.
+            bounds: (6.0, 16.0),
+        },
+        Measured {
+            name: "sum_squared_error",
+            operation: |x| sum_squared_error(x[0].clone(), x[1].clone()),
+            reference: |x, g| {
+                let difference = |i: usize| exact(x[0][i]) - exact(x[1][i]);
+                let square = |i: usize| difference(i) * difference(i);
+                let slope = |i: usize, sign: f64| itself(difference(i) * exact(sign * 2.0 * g[0]));
+                let gradients =
+                    vec![each(COUNT, |i| slope(i, 1.0)), each(COUNT, |i| slope(i, -1.0))];
+                (vec![sum((0..COUNT).map(square).collect())], gradients)
+            },
+            inputs: vec![wide((-3.0, 3.0)), wide((-3.0, 3.0))],
+            // The difference twice, the square, and of 160 additions in f64 the random part.
+            bounds: (16.0, 2.0),
+        },
+    ]
+}
+
+fn measure(case: &Measured, device: &Device, dtype: DType) -> (f64, f64) {
+    let mut random = SplitMix64::new(7);
+    let column = usize::from(dtype == DType::F64);
+    let data: Vec<Vec<f64>> = case
+        .inputs
+        .iter()
+        .map(|(count, ranges)| {
+            let (low, high) = ranges[column];
+            // Exact in f32, and so in both data types.
+            (0..*count).map(|_| f64::from(random.uniform(low, high) as f32)).collect()
+        })
+        .collect();
+    let device = device.clone().autodiff();
+    let leaves: Vec<Tensor<1>> = data
+        .iter()
+        .map(|data| tensor([data.len()], data, &device, dtype).require_grad())
+        .collect();
+    let output = (case.operation)(&leaves);
+    let count = output.dims()[0];
+    let cotangent: Vec<f64> =
+        (0..count).map(|_| f64::from(random.uniform(0.5, 1.5) as f32)).collect();
+    let (values, gradients) = (case.reference)(&data, &cotangent);
+    let grads =
+        (output.clone() * tensor([count], &cotangent, &device, dtype)).sum().backward();
+    let forward = worst(numbers(output), &values, dtype);
+    let backward = leaves.iter().zip(&gradients).map(|(leaf, expected)| {
+        worst(numbers(leaf.grad(&grads).expect("it is tracked")), expected, dtype)
+    });
+    (forward, backward.fold(0.0, f64::max))
+}
+
+#[test]
+fn values_and_gradients_are_as_accurate_as_documented() {
+    println!("worst error in units in the last place of the result's scale: value, gradient");
+    let mut failed = Vec::new();
+    for device in cpu() {
+        for case in operations() {
+            for dtype in [DType::F32, DType::F64] {
+                let (forward, backward) = measure(&case, &device, dtype);
+                let line = format!("{:<18} {dtype:?} {forward:.2} {backward:.2}", case.name);
+                println!("{line}  {device:?}");
+                if forward > case.bounds.0 || backward > case.bounds.1 {
+                    failed.push(line);
+                }
+            }
+        }
+    }
+    assert!(failed.is_empty(), "beyond the documented bounds: {failed:#?}");
+}
