@@ -39,7 +39,8 @@ fn sum(terms: Vec<Exact>) -> Scaled {
 fn unit(scale: f64, dtype: DType) -> f64 {
     let (digits, least) = if dtype == DType::F32 { (24, -126) } else { (53, -1022) };
     let exponent = if scale == 0.0 { least } else { (scale.log2().floor() as i32).max(least) };
-    2f64.powi(exponent + 1 - digits)
+    // `powi` would go through the reciprocal of an overflow.
+    2f64.powf(f64::from(exponent + 1 - digits))
 }
 
 fn worst(found: Vec<f64>, expected: &[Scaled], dtype: DType) -> f64 {
@@ -174,6 +175,14 @@ fn operations() -> Vec<Measured> {
     ]
 }
 
+/// A number that the data type holds exactly, with all its digits.
+fn number(random: &mut SplitMix64, low: f64, high: f64, dtype: DType) -> f64 {
+    // The generator's own numbers are exact in f32: another one fills the digits of f64.
+    let fine = random.uniform(0.0, 1.0) * 2f64.powi(-24) * (high - low);
+    let value = random.uniform(low, high) + fine;
+    if dtype == DType::F32 { f64::from(value as f32) } else { value.min(high) }
+}
+
 fn measure(case: &Measured, device: &Device, dtype: DType) -> (f64, f64) {
     let mut random = SplitMix64::new(7);
     let column = usize::from(dtype == DType::F64);
@@ -182,8 +191,7 @@ fn measure(case: &Measured, device: &Device, dtype: DType) -> (f64, f64) {
         .iter()
         .map(|(count, ranges)| {
             let (low, high) = ranges[column];
-            // Exact in f32, and so in both data types.
-            (0..*count).map(|_| f64::from(random.uniform(low, high) as f32)).collect()
+            (0..*count).map(|_| number(&mut random, low, high, dtype)).collect()
         })
         .collect();
     let device = device.clone().autodiff();
@@ -194,7 +202,7 @@ fn measure(case: &Measured, device: &Device, dtype: DType) -> (f64, f64) {
     let output = (case.operation)(&leaves);
     let count = output.dims()[0];
     let cotangent: Vec<f64> =
-        (0..count).map(|_| f64::from(random.uniform(0.5, 1.5) as f32)).collect();
+        (0..count).map(|_| number(&mut random, 0.5, 1.5, dtype)).collect();
     let (values, gradients) = (case.reference)(&data, &cotangent);
     let grads =
         (output.clone() * tensor([count], &cotangent, &device, dtype)).sum().backward();

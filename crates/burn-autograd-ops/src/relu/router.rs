@@ -8,8 +8,8 @@ use burn_router::{BackendRouter, CustomOpRegistry, RouterChannel};
 use super::{ReluOps, SelfDefinedRelu};
 use crate::support::router::{like, replay, send, serve};
 
-const FORWARD: &str = "burn_autograd::self_defined_relu";
-const BACKWARD: &str = "burn_autograd::self_defined_relu_backward";
+const FORWARD: &str = "burn_autograd::relu";
+const BACKWARD: &str = "burn_autograd::relu_backward";
 
 impl<C: RouterChannel> ReluOps for BackendRouter<C> {
     fn self_defined_relu(x: FloatTensor<Self>) -> FloatTensor<Self> {
