@@ -1,9 +1,10 @@
 //! The project's task runner. It spawns cargo and never links Burn, so that it is built in seconds.
 //!
-//! `cargo xtask gradcheck` proves the gradients, `cargo xtask test` runs every test, `cargo xtask ci`
-//! is what CI runs.
+//! `cargo xtask gradcheck` proves the gradients, `cargo xtask bench` measures, `cargo xtask test` runs
+//! every test, `cargo xtask ci` is what CI runs.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
 
+mod bench;
 mod ci;
 mod gradcheck;
 mod process;
@@ -23,6 +24,7 @@ struct Arguments {
 enum Task {
     /// Proves the gradient of every operation on every backend that this machine can run.
     Gradcheck(gradcheck::Arguments),
+    Bench(bench::Arguments),
     /// Runs unit, documentation and integration tests, the gradient checks, and the examples.
     Test(ci::TestArguments),
     /// Formatting, lints, documentation, and all that `test` runs.
@@ -32,6 +34,7 @@ enum Task {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Gradcheck(arguments) => gradcheck::run(&arguments),
+        Task::Bench(arguments) => bench::run(&arguments),
         Task::Test(arguments) => ci::test(&arguments),
         Task::Ci(arguments) => ci::run(&arguments),
     };
