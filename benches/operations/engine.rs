@@ -102,12 +102,14 @@ pub(crate) fn run(arguments: &Arguments, devices: &[(&'static str, Device)]) -> 
                 }
                 let x = Tensor::<1>::random([size], Distribution::Uniform(-2.0, 2.0), device);
                 let x = if row.tracked { x.require_grad() } else { x };
-                let mut steps = [row.first, row.second].map(|run| {
+                let forms = [row.first, row.second].map(|run| {
                     let x = x.clone();
-                    Box::new(move || drop(run(x.clone()))) as Step
+                    let step: Step = Box::new(move || drop(run(x.clone())));
+                    vec![(String::new(), step)]
                 });
-                let times = race(&mut steps.each_mut(), device);
-                let [first, second] = [times[0], times[1]];
+                let [Some(first), Some(second)] = race(forms, device) else {
+                    unreachable!("each has a form");
+                };
                 if arguments.json {
                     let row = json!({
                         "engine": workload,

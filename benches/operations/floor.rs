@@ -8,6 +8,7 @@ use pulp::Arch;
 use rayon::prelude::*;
 
 use crate::measure::Step;
+use crate::workloads::Form;
 
 /// Elements per task: at most so many that threads which finish early can take over.
 const MOST: usize = 1 << 16;
@@ -17,22 +18,29 @@ fn task(len: usize, threads: usize) -> usize {
     if threads == 1 { len.max(1) } else { len.div_ceil(threads).clamp(1, MOST) }
 }
 
-/// Runs `pass` on one thread, and on all.
-fn on_one_and_all<B: 'static>(buffers: B, pass: fn(&mut B, usize)) -> Vec<Step> {
+/// Runs `pass` over this many elements on one thread and, where that can be a gain, on all.
+fn on_one_and_all<B: 'static>(len: usize, buffers: B, pass: fn(&mut B, usize)) -> Vec<Form> {
     let buffers = Rc::new(RefCell::new(buffers));
-    [1, rayon::current_num_threads()]
+    // Waking a thread takes longer than a pass over so few; and threads that look for work disturb
+    // the other contenders.
+    let threads = if len < 1 << 14 { 1 } else { rayon::current_num_threads() };
+    let mut counts = vec![1, threads];
+    counts.dedup();
+    counts
+        .into_iter()
         .map(|threads| {
             let buffers = Rc::clone(&buffers);
-            Box::new(move || pass(&mut buffers.borrow_mut(), threads)) as Step
+            let step: Step = Box::new(move || pass(&mut buffers.borrow_mut(), threads));
+            (format!("threads: {threads}"), step)
         })
-        .into()
+        .collect()
 }
 
 /// x → y, then (x, ȳ) → x̄.
-pub(crate) fn unary(len: usize) -> Vec<Step> {
+pub(crate) fn unary(len: usize) -> Vec<Form> {
     let [x, g] = [1.5f32, 0.5].map(|value| vec![value; len]);
     let [y, dx] = [(), ()].map(|()| vec![0.0f32; len]);
-    on_one_and_all((x, g, y, dx), |(x, g, y, dx), threads| {
+    on_one_and_all(len, (x, g, y, dx), |(x, g, y, dx), threads| {
         let task = task(x.len(), threads);
         let forward = |(y, x): (&mut [f32], &[f32])| {
             Arch::new().dispatch(|| y.iter_mut().zip(x).for_each(|(y, x)| *y = x * x));
@@ -55,10 +63,10 @@ pub(crate) fn unary(len: usize) -> Vec<Step> {
 }
 
 /// (w, x, b) → y, then (w, x, ȳ) → (w̄, x̄). The gradient of `b` is ȳ itself.
-pub(crate) fn multiply_add(len: usize) -> Vec<Step> {
+pub(crate) fn multiply_add(len: usize) -> Vec<Form> {
     let inputs = [1.5f32, 0.5, 2.0, 0.25].map(|value| vec![value; len]);
     let outputs = [(), (), ()].map(|()| vec![0.0f32; len]);
-    on_one_and_all((inputs, outputs), |([w, x, b, g], [y, dw, dx]), threads| {
+    on_one_and_all(len, (inputs, outputs), |([w, x, b, g], [y, dw, dx]), threads| {
         let task = task(w.len(), threads);
         type Forward<'a> = (((&'a mut [f32], &'a [f32]), &'a [f32]), &'a [f32]);
         let forward = |(((y, w), x), b): Forward<'_>| {

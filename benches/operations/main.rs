@@ -15,9 +15,10 @@ use std::process::ExitCode;
 
 use burn::tensor::{DType, Device};
 use clap::Parser;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::measure::{Time, race};
+use crate::workloads::Contenders;
 
 /// With the system's allocator one measures page faults.
 #[global_allocator]
@@ -102,33 +103,26 @@ fn run(arguments: &Arguments) -> Result<(), String> {
                 println!("{name}");
                 continue;
             }
-            let mut contenders = (workload.contenders)(device);
-            let floors = contenders.floors.len();
-            let mut steps = vec![&mut contenders.ours];
-            let has_burns = contenders.burns.is_some();
-            steps.extend(contenders.burns.as_mut());
-            steps.extend(contenders.floors.iter_mut());
-            let times = race(&mut steps, device);
-            let ours = times[0];
-            let burns = has_burns.then(|| times[1]);
-            let floor = times[times.len() - floors..].iter().copied().min_by(Time::compare);
+            let Contenders { ours, burns, floors } = (workload.contenders)(device);
+            let [ours, burns, floor] = race([ours, burns, floors], device);
+            let ours = ours.expect("there is a form of ours");
             if arguments.json {
                 let row = json!({
                     "workload": workload.name,
                     "backend": backend,
                     "ours": ours.json(),
-                    "burn": burns.map_or(Value::Null, Time::json),
-                    "floor": floor.map_or(Value::Null, Time::json),
+                    "burn": burns.as_ref().map(Time::json),
+                    "floor": floor.as_ref().map(Time::json),
                 });
                 println!("{row}");
             } else {
                 println!(
                     "{name:<40} {:>10.1} {:>10} {:>10} {:>9} {:>7}",
                     ours.micros(),
-                    or_none(burns.map(|time| format!("{:.1}", time.micros()))),
-                    or_none(floor.map(|time| format!("{:.1}", time.micros()))),
-                    or_none(burns.map(|time| format!("{:.2}", ours.median / time.median))),
-                    or_none(floor.map(|time| format!("{:.2}", ours.median / time.median))),
+                    or_none(burns.as_ref().map(|time| format!("{:.1}", time.micros()))),
+                    or_none(floor.as_ref().map(|time| format!("{:.1}", time.micros()))),
+                    or_none(burns.as_ref().map(|time| format!("{:.2}", ours.median / time.median))),
+                    or_none(floor.as_ref().map(|time| format!("{:.2}", ours.median / time.median))),
                 );
             }
         }

@@ -1,38 +1,42 @@
 //! How long something takes, beside other things.
 
-use std::cmp::Ordering;
 use std::time::{Duration, Instant};
 
 use burn::tensor::Device;
 use serde_json::{Value, json};
 
+use crate::workloads::Form;
+
 /// One repetition of a workload. What it makes it also drops, as PyTorch's and JAX's steps do.
 pub(crate) type Step = Box<dyn FnMut()>;
 
-/// Seconds.
-#[derive(Debug, Clone, Copy)]
+/// Seconds, of the form that they are of.
+#[derive(Debug, Clone)]
 pub(crate) struct Time {
+    form: String,
     pub(crate) median: f64,
     least: f64,
     repetitions: usize,
 }
 
 impl Time {
-    pub(crate) fn micros(self) -> f64 {
+    pub(crate) fn micros(&self) -> f64 {
         self.median * 1e6
     }
 
-    pub(crate) fn compare(&self, other: &Self) -> Ordering {
-        self.median.total_cmp(&other.median)
+    pub(crate) fn json(&self) -> Value {
+        json!({
+            "form": self.form,
+            "median": self.median,
+            "least": self.least,
+            "repetitions": self.repetitions,
+        })
     }
 
-    pub(crate) fn json(self) -> Value {
-        json!({"median": self.median, "least": self.least, "repetitions": self.repetitions})
-    }
-
-    fn of(mut times: Vec<Duration>) -> Self {
+    fn of(form: String, mut times: Vec<Duration>) -> Self {
         times.sort_unstable();
         Self {
+            form,
             median: times[times.len() / 2].as_secs_f64(),
             least: times[0].as_secs_f64(),
             repetitions: times.len(),
@@ -43,36 +47,45 @@ impl Time {
 /// The contenders take turns, so that a machine that is faster in one second than in the next is so
 /// for all of them.
 const ROUNDS: usize = 10;
-/// What a contender may repeat in one turn.
-const TURN: Duration = Duration::from_millis(100);
+/// What a form may repeat in one turn.
+const TURN: Duration = Duration::from_millis(60);
 const TURN_REPETITIONS: usize = 200;
-/// A contender that has taken this long, and has been repeated this often, is left out of further
-/// rounds.
+/// A form that has taken this long, and has been repeated this often, is left out of further rounds.
 const ENOUGH: Duration = Duration::from_secs(5);
 const LEAST_REPETITIONS: usize = 3;
 
-/// Times the steps on a device, whose queue is waited for inside the timed region.
-pub(crate) fn race(steps: &mut [&mut Step], device: &Device) -> Vec<Time> {
+/// Times contenders on a device, whose queue is waited for inside the timed region, and gives the
+/// fastest form of each.
+pub(crate) fn race<const N: usize>(
+    contenders: [Vec<Form>; N],
+    device: &Device,
+) -> [Option<Time>; N] {
+    let mut forms: Vec<_> = contenders
+        .into_iter()
+        .enumerate()
+        .flat_map(|(index, forms)| {
+            forms.into_iter().map(move |(name, step)| (index, name, step, Vec::new()))
+        })
+        .collect();
     let once = |step: &mut Step| {
         let started = Instant::now();
         step();
         device.sync().expect("the device can be synchronised");
         started.elapsed()
     };
-    for step in steps.iter_mut() {
+    for (_, _, step, _) in &mut forms {
         // Compiles shaders, starts threads, lets the allocator find its memory.
         for _ in 0..3 {
             once(step);
         }
     }
-    let mut times: Vec<Vec<Duration>> = steps.iter().map(|_| Vec::new()).collect();
     for _ in 0..ROUNDS {
-        for (step, times) in steps.iter_mut().zip(&mut times) {
+        for (_, _, step, times) in &mut forms {
             let total: Duration = times.iter().sum();
             if total > ENOUGH && times.len() >= LEAST_REPETITIONS {
                 continue;
             }
-            // The caches are another contender's.
+            // The caches are another form's.
             let first = once(step);
             if first > TURN {
                 times.push(first);
@@ -87,5 +100,12 @@ pub(crate) fn race(steps: &mut [&mut Step], device: &Device) -> Vec<Time> {
             }
         }
     }
-    times.into_iter().map(Time::of).collect()
+    let mut fastest = [const { None::<Time> }; N];
+    for (index, name, _, times) in forms {
+        let time = Time::of(name, times);
+        if fastest[index].as_ref().is_none_or(|other| time.median < other.median) {
+            fastest[index] = Some(time);
+        }
+    }
+    fastest
 }

@@ -405,6 +405,8 @@ def main():
     if arguments.list:
         print("\n".join(WORKLOADS))
         return
+    # Like is compared with like, also where there is a GPU.
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")
     if arguments.threads:
         # Before the libraries read it.
         os.environ["OMP_NUM_THREADS"] = str(arguments.threads)

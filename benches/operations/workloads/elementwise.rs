@@ -3,15 +3,15 @@
 use burn::tensor::{DType, Distribution, Tensor};
 use burn_autograd::prelude::*;
 
-use super::{Contenders, Workload, forward_backward};
-use crate::{floor, measure::Step};
+use super::{Contenders, Form, Workload, forward_backward};
+use crate::floor;
 
 /// An operation on `N` tensors of one shape.
 struct Elementwise<const N: usize> {
     name: &'static str,
     ours: fn([Tensor<1>; N]) -> Tensor<1>,
     burns: fn([Tensor<1>; N]) -> Tensor<1>,
-    floors: fn(usize) -> Vec<Step>,
+    floors: fn(usize) -> Vec<Form>,
 }
 
 const UNARY: [Elementwise<1>; 3] = [
@@ -50,13 +50,12 @@ impl<const N: usize> Elementwise<N> {
             name: format!("{}/f32/{size}", self.name),
             dtype: DType::F32,
             contenders: Box::new(move |device| {
-                let inputs = std::array::from_fn(|_| {
-                    let distribution = Distribution::Normal(0.0, 1.0);
-                    Tensor::<1>::random([size], distribution, device).require_grad()
-                });
+                let random = || Tensor::<1>::random([size], Distribution::Normal(0.0, 1.0), device);
+                let inputs = std::array::from_fn(|_| random().require_grad());
+                let g = random();
                 Contenders {
-                    ours: forward_backward(inputs.clone(), self.ours),
-                    burns: Some(forward_backward(inputs, self.burns)),
+                    ours: forward_backward(&inputs, &g, self.ours),
+                    burns: forward_backward(&inputs, &g, self.burns),
                     floors: (self.floors)(size),
                 }
             }),
