@@ -24,6 +24,13 @@ struct Arguments {
 enum Task {
     /// Proves the gradient of every operation on every backend that this machine can run.
     Gradcheck(gradcheck::Arguments),
+    /// Times every operation beside the same in Burn's own operations, and a floor.
+    ///
+    /// Forward and backward, measured in one run; with --peers also in PyTorch and JAX. The method is
+    /// described in benches/README.md.
+    ///
+    /// Exit code 0: all was measured, or a peer is missing, which is reported. 1: a part failed; the
+    /// rest is reported. 2: usage, or nothing could be measured.
     Bench(bench::Arguments),
     /// Runs unit, documentation and integration tests, the gradient checks, and the examples.
     Test(ci::TestArguments),

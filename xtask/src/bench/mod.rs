@@ -20,13 +20,7 @@ const BACKENDS: [&str; 3] = ["flex", "ndarray", "wgpu"];
 const PEERS: [&str; 2] = ["torch", "jax"];
 const PEERS_PYTHON: &str = "PEERS_PYTHON";
 
-/// Forward and backward of each operation: ours, the same composed from Burn's own operations, and the
-/// floor that memory or arithmetic sets, measured in one run; with --peers also PyTorch and JAX.
-///
-/// Exit code 0: all was measured, or a peer is missing, which is reported. 1: a part failed; the rest is
-/// reported. 2: usage, or nothing could be measured.
 #[derive(Debug, Clone, Default, clap::Args)]
-#[command(verbatim_doc_comment)]
 pub(crate) struct Arguments {
     /// Parts of names as `flex/legendre_p3/f32/2000`; all workloads if none is given.
     filter: Vec<String>,
