@@ -164,6 +164,11 @@ class Torch:
             "trace_inverse": TraceInverse.apply,
         }
 
+    def compile(self, function):
+        """For these shapes alone: a code that has seen two sizes is compiled for any, and is slower."""
+        self.torch.compiler.reset()
+        return self.torch.compile(function, dynamic=False)
+
     def backward(self, leaves, output, cotangent=None):
         """A step: the output, and the gradient of it (or of <cotangent, output>) for each leaf."""
 
@@ -183,7 +188,7 @@ class Torch:
         forms = {
             "torch": own,
             "torch-function": self.functions[op],
-            "torch-compile": torch.compile(own),
+            "torch-compile": self.compile(own),
         }
         for variant, form in forms.items():
             yield variant, self.backward(leaves, lambda form=form: form(*leaves), g)
@@ -207,7 +212,7 @@ class Torch:
         x, g = torch.randn(batch, inputs, requires_grad=True), torch.randn(batch, outputs)
         leaves = [x, *layer.parameters()]
         yield "torch", self.backward(leaves, lambda: layer(x), g)
-        compiled = torch.compile(layer)
+        compiled = self.compile(layer)
         yield "torch-compile", self.backward(leaves, lambda: compiled(x), g)
 
     def cross_entropy(self, dtype, sizes):
@@ -217,7 +222,7 @@ class Torch:
         targets = torch.randint(0, classes, (batch,))
         own = torch.nn.functional.cross_entropy
         yield "torch", self.backward([x], lambda: own(x, targets))
-        compiled = torch.compile(own)
+        compiled = self.compile(own)
         yield "torch-compile", self.backward([x], lambda: compiled(x, targets))
 
     def matrices(self, dtype, sizes):
@@ -261,7 +266,7 @@ class Torch:
 
         for variant, model in models(x).items():
             loss = lambda *leaves, model=model: (model(*leaves) - y).pow(2).sum()
-            yield variant, loop(torch.compile(loss) if variant == "torch-compile" else loss)
+            yield variant, loop(self.compile(loss) if variant == "torch-compile" else loss)
 
     def fit_cubic(self, dtype, sizes):
         return self.fit(
