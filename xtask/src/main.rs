@@ -1,9 +1,10 @@
 //! The project's task runner. It spawns cargo and never links Burn, so that it is built in seconds.
 //!
-//! `cargo xtask gradcheck` proves the gradients, `cargo xtask test` runs every test, `cargo xtask ci`
-//! is what CI runs.
+//! `cargo xtask gradcheck` proves the gradients, `cargo xtask bench` measures, `cargo xtask test` runs
+//! every test, `cargo xtask ci` is what CI runs.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
 
+mod bench;
 mod ci;
 mod gradcheck;
 mod process;
@@ -23,6 +24,14 @@ struct Arguments {
 enum Task {
     /// Proves the gradient of every operation on every backend that this machine can run.
     Gradcheck(gradcheck::Arguments),
+    /// Times every operation beside the same in Burn's own operations, and a floor.
+    ///
+    /// Forward and backward, measured in one run; with --peers also in PyTorch and JAX. The method is
+    /// described in benches/README.md.
+    ///
+    /// Exit code 0: all was measured, or a peer is missing, which is reported. 1: a part failed; the
+    /// rest is reported. 2: usage, or nothing could be measured.
+    Bench(bench::Arguments),
     /// Runs unit, documentation and integration tests, the gradient checks, and the examples.
     Test(ci::TestArguments),
     /// Formatting, lints, documentation, and all that `test` runs.
@@ -32,6 +41,7 @@ enum Task {
 fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Gradcheck(arguments) => gradcheck::run(&arguments),
+        Task::Bench(arguments) => bench::run(&arguments),
         Task::Test(arguments) => ci::test(&arguments),
         Task::Ci(arguments) => ci::run(&arguments),
     };

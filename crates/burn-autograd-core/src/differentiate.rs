@@ -99,7 +99,7 @@ where
         kept,
         inputs: inputs.each_ref().map(|input| Meta::of(input.primitive())),
         outputs: outputs.each_ref().map(|output| Meta::of(output)).to_vec(),
-        slots: Slots::default(),
+        slots: None,
     };
 
     if M == 1 {
@@ -115,7 +115,7 @@ where
     // order of their depth, and whether or not a gradient was registered for them, so that the hub
     // runs after all of them and finds the slots of unused outputs empty.
     let slots = Slots::new(M);
-    let state = State { slots: slots.clone(), ..state };
+    let state = State { slots: Some(slots.clone()), ..state };
     let hub = prepared.finish(state, outputs[0].clone());
     let mut index = 0;
     outputs.map(|output| {
@@ -151,7 +151,8 @@ struct State<B: Backend, const N: usize> {
     kept: Vec<Stored<B>>,
     inputs: [Meta<B>; N],
     outputs: Vec<Meta<B>>,
-    slots: Slots<B>,
+    /// Where there are several outputs.
+    slots: Option<Slots<B>>,
 }
 
 impl<B: Backend, const N: usize> Clone for State<B, N> {
@@ -168,12 +169,6 @@ impl<B: Backend, const N: usize> Clone for State<B, N> {
 /// Where the outputs of a rule with several of them leave their gradients for the hub.
 #[derive(Clone)]
 struct Slots<B: Backend>(Arc<Mutex<Vec<Option<FloatTensor<B>>>>>);
-
-impl<B: Backend> Default for Slots<B> {
-    fn default() -> Self {
-        Self::new(0)
-    }
-}
 
 impl<B: Backend> Slots<B> {
     fn new(count: usize) -> Self {
@@ -231,7 +226,7 @@ where
             let mut grad = Some(Var::new(grads.consume::<B>(&ops.node)));
             std::array::from_fn(|_| grad.take())
         } else {
-            let mut slots = slots.take().into_iter();
+            let mut slots = slots.map(|slots| slots.take()).unwrap_or_default().into_iter();
             std::array::from_fn(|_| slots.next().flatten().map(Var::new))
         };
         let tensors = kept

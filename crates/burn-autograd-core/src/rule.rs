@@ -79,7 +79,8 @@ pub trait Rule<B: Backend, const N: usize, const M: usize = 1>:
 pub(crate) fn short_type_name<T: ?Sized>() -> &'static str {
     let name = std::any::type_name::<T>();
     let base = name.split('<').next().unwrap_or(name);
-    base.rsplit("::").next().unwrap_or(base)
+    // A search for one character: this runs whenever a function is applied.
+    base.rsplit(':').next().unwrap_or(base)
 }
 
 /// What the forward of a [`Rule`] is told, and where it leaves what its backward needs.

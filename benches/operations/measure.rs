@@ -1,0 +1,111 @@
+//! How long something takes, beside other things.
+
+use std::time::{Duration, Instant};
+
+use burn::tensor::Device;
+use serde_json::{Value, json};
+
+use crate::workloads::Form;
+
+/// One repetition of a workload. What it makes it also drops, as PyTorch's and JAX's steps do.
+pub(crate) type Step = Box<dyn FnMut()>;
+
+/// Seconds, of the form that they are of.
+#[derive(Debug, Clone)]
+pub(crate) struct Time {
+    form: String,
+    pub(crate) median: f64,
+    least: f64,
+    repetitions: usize,
+}
+
+impl Time {
+    pub(crate) fn micros(&self) -> f64 {
+        self.median * 1e6
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        json!({
+            "form": self.form,
+            "median": self.median,
+            "least": self.least,
+            "repetitions": self.repetitions,
+        })
+    }
+
+    fn of(form: String, mut times: Vec<Duration>) -> Self {
+        times.sort_unstable();
+        Self {
+            form,
+            median: times[times.len() / 2].as_secs_f64(),
+            least: times[0].as_secs_f64(),
+            repetitions: times.len(),
+        }
+    }
+}
+
+/// The contenders take turns, so that a machine that is faster in one second than in the next is so
+/// for all of them.
+const ROUNDS: usize = 10;
+/// What a form may repeat in one turn.
+const TURN: Duration = Duration::from_millis(60);
+const TURN_REPETITIONS: usize = 200;
+/// A form that has taken this long, and has been repeated this often, is left out of further rounds.
+const ENOUGH: Duration = Duration::from_secs(5);
+const LEAST_REPETITIONS: usize = 3;
+
+/// Times contenders on a device, whose queue is waited for inside the timed region, and gives the
+/// fastest form of each.
+pub(crate) fn race<const N: usize>(
+    contenders: [Vec<Form>; N],
+    device: &Device,
+) -> [Option<Time>; N] {
+    let mut forms: Vec<_> = contenders
+        .into_iter()
+        .enumerate()
+        .flat_map(|(index, forms)| {
+            forms.into_iter().map(move |(name, step)| (index, name, step, Vec::new()))
+        })
+        .collect();
+    let once = |step: &mut Step| {
+        let started = Instant::now();
+        step();
+        device.sync().expect("the device can be synchronised");
+        started.elapsed()
+    };
+    for (_, _, step, _) in &mut forms {
+        // Compiles shaders, starts threads, lets the allocator find its memory.
+        for _ in 0..3 {
+            once(step);
+        }
+    }
+    for _ in 0..ROUNDS {
+        for (_, _, step, times) in &mut forms {
+            let total: Duration = times.iter().sum();
+            if total > ENOUGH && times.len() >= LEAST_REPETITIONS {
+                continue;
+            }
+            // The caches are another form's.
+            let first = once(step);
+            if first > TURN {
+                times.push(first);
+                continue;
+            }
+            let started = Instant::now();
+            for _ in 0..TURN_REPETITIONS {
+                times.push(once(step));
+                if started.elapsed() > TURN {
+                    break;
+                }
+            }
+        }
+    }
+    let mut fastest = [const { None::<Time> }; N];
+    for (index, name, _, times) in forms {
+        let time = Time::of(name, times);
+        if fastest[index].as_ref().is_none_or(|other| time.median < other.median) {
+            fastest[index] = Some(time);
+        }
+    }
+    fastest
+}

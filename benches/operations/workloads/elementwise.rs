@@ -1,0 +1,64 @@
+//! One pass forward, one backward.
+
+use burn::tensor::{DType, Distribution, Tensor};
+use burn_autograd::prelude::*;
+
+use super::{Contenders, Form, Workload, forward_backward};
+use crate::floor;
+
+/// An operation on `N` tensors of one shape.
+struct Elementwise<const N: usize> {
+    name: &'static str,
+    ours: fn([Tensor<1>; N]) -> Tensor<1>,
+    burns: fn([Tensor<1>; N]) -> Tensor<1>,
+    floors: fn(usize) -> Vec<Form>,
+}
+
+const UNARY: [Elementwise<1>; 3] = [
+    Elementwise {
+        name: "legendre_p3",
+        ours: |[x]| legendre_p3(x),
+        burns: |[x]| (x.clone().powi_scalar(3) * 5.0 - x * 3.0) * 0.5,
+        floors: floor::unary,
+    },
+    Elementwise {
+        name: "relu",
+        ours: |[x]| relu(x),
+        burns: |[x]| burn::tensor::activation::relu(x),
+        floors: floor::unary,
+    },
+    Elementwise { name: "exp", ours: |[x]| exp(x), burns: |[x]| x.exp(), floors: floor::unary },
+];
+
+const TERNARY: [Elementwise<3>; 1] = [Elementwise {
+    name: "multiply_add",
+    ours: |[w, x, b]| multiply_add(w, x, b),
+    burns: |[w, x, b]| w * x + b,
+    floors: floor::multiply_add,
+}];
+
+const SIZES: [usize; 3] = [2_000, 100_000, 10_000_000];
+
+pub(super) fn workloads() -> Vec<Workload> {
+    let unary = UNARY.iter().flat_map(Elementwise::workloads);
+    unary.chain(TERNARY.iter().flat_map(Elementwise::workloads)).collect()
+}
+
+impl<const N: usize> Elementwise<N> {
+    fn workloads(&'static self) -> impl Iterator<Item = Workload> {
+        SIZES.into_iter().map(move |size| Workload {
+            name: format!("{}/f32/{size}", self.name),
+            dtype: DType::F32,
+            contenders: Box::new(move |device| {
+                let random = || Tensor::<1>::random([size], Distribution::Normal(0.0, 1.0), device);
+                let inputs = std::array::from_fn(|_| random().require_grad());
+                let g = random();
+                Contenders {
+                    ours: forward_backward(&inputs, &g, self.ours),
+                    burns: forward_backward(&inputs, &g, self.burns),
+                    floors: (self.floors)(size),
+                }
+            }),
+        })
+    }
+}

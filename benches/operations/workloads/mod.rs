@@ -1,0 +1,76 @@
+//! What is measured. The names are those of `benches/peers/peers.py`.
+
+mod elementwise;
+
+use burn::tensor::{DType, Device, Tensor};
+use burn_autograd::prelude::*;
+
+use crate::measure::Step;
+
+/// One workload, on any backend.
+pub(crate) struct Workload {
+    /// The peers' name of it.
+    pub(crate) name: String,
+    pub(crate) dtype: DType,
+    /// Makes the inputs.
+    pub(crate) contenders: Box<dyn Fn(&Device) -> Contenders>,
+}
+
+/// Who is timed. Where there are several forms of one thing, the fastest counts.
+pub(crate) struct Contenders {
+    pub(crate) ours: Vec<Form>,
+    /// The same composed from Burn's operations; none where Burn has not got them.
+    pub(crate) burns: Vec<Form>,
+    /// What nobody can beat.
+    pub(crate) floors: Vec<Form>,
+}
+
+/// A way to do it, and its name.
+pub(crate) type Form = (String, Step);
+
+/// Every workload, in the order in which they are measured.
+pub(crate) fn all() -> Vec<Workload> {
+    elementwise::workloads()
+}
+
+/// Starts a backward pass with a given cotangent: y ↦ one number, whose gradient with respect to y is g.
+#[derive(Debug, Clone)]
+struct Given;
+
+impl Function<2> for Given {
+    fn forward(&self, ctx: &mut Context, [y, g]: [Var; 2]) -> [Var; 1] {
+        ctx.save([&g]);
+        [y.full(vec![1; y.rank()], 0.0)]
+    }
+    fn backward(&self, ctx: Saved, _one: [Var; 1]) -> [Option<Var>; 2] {
+        let [g] = ctx.into_tensors();
+        [Some(g), None]
+    }
+}
+
+/// Output and gradients, in the two ways in which a cotangent comes into Burn's graph.
+///
+/// The peers are given theirs, which costs them nothing. Burn's `backward()` makes its own, ones: a
+/// pass over memory, cheap where there are few elements. An operation that gives one costs
+/// microseconds, whatever the size.
+fn forward_backward<const N: usize, const D: usize>(
+    inputs: &[Tensor<D>; N],
+    g: &Tensor<D>,
+    operation: impl Fn([Tensor<D>; N]) -> Tensor<D> + Copy + 'static,
+) -> Vec<Form> {
+    let gradients = |inputs: &[Tensor<D>; N], root: Tensor<D>| {
+        let mut grads = root.backward();
+        for input in inputs {
+            input.grad_remove(&mut grads).expect("every input is tracked");
+        }
+    };
+    let ones: Step = {
+        let inputs = inputs.clone();
+        Box::new(move || gradients(&inputs, operation(inputs.clone())))
+    };
+    let given: Step = {
+        let (inputs, g) = (inputs.clone(), g.clone());
+        Box::new(move || gradients(&inputs, Given.apply([operation(inputs.clone()), g.clone()])))
+    };
+    vec![("ones".to_owned(), ones), ("given".to_owned(), given)]
+}
