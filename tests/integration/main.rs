@@ -9,12 +9,14 @@
 mod arguments;
 mod checker;
 mod concurrency;
+mod cross_entropy;
 mod devices;
 mod engine;
 mod function;
 mod graph;
 mod hooks;
 mod lifetime;
+mod linear;
 mod operations;
 mod planted;
 mod pytorch;

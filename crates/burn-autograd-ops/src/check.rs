@@ -17,6 +17,8 @@ pub fn cases(seed: u64) -> Vec<Case> {
         crate::relu::check::cases,
         crate::exp::check::cases,
         crate::multiply_add::check::cases,
+        crate::linear::check::cases,
+        crate::cross_entropy::check::cases,
     ]
     .into_iter()
     .flat_map(|cases| cases(&mut random))
