@@ -18,27 +18,34 @@ struct File {
 /// `gradients` = Jᵀ·cotangents; `second_order` = the gradient of Σ ⟨gradients, tangents⟩ with
 /// respect to the inputs.
 #[derive(Debug, Deserialize)]
-struct Case {
+pub(crate) struct Case {
     op: String,
-    inputs: Vec<Values>,
-    outputs: Vec<Values>,
-    cotangents: Vec<Values>,
-    gradients: Vec<Values>,
-    tangents: Vec<Values>,
-    second_order: Vec<Values>,
+    pub(crate) inputs: Vec<Values>,
+    pub(crate) outputs: Vec<Values>,
+    pub(crate) cotangents: Vec<Values>,
+    pub(crate) gradients: Vec<Values>,
+    pub(crate) tangents: Vec<Values>,
+    pub(crate) second_order: Vec<Values>,
     /// The targets of a classification.
     #[serde(default)]
-    ints: Vec<i64>,
+    pub(crate) ints: Vec<i64>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Values {
-    shape: Vec<usize>,
-    data: Vec<f64>,
+pub(crate) struct Values {
+    pub(crate) shape: Vec<usize>,
+    pub(crate) data: Vec<f64>,
+}
+
+/// The cases of one operation whose inputs have different ranks.
+pub(crate) fn cases_of(op: &str) -> Vec<Case> {
+    let file: File = serde_json::from_str(include_str!("../data/torch-f64-tape.json"))
+        .expect("the file has this form");
+    file.cases.into_iter().filter(|case| case.op == op).collect()
 }
 
 impl Values {
-    fn tensor<const D: usize>(&self, device: &Device, dtype: DType) -> Tensor<D> {
+    pub(crate) fn tensor<const D: usize>(&self, device: &Device, dtype: DType) -> Tensor<D> {
         let shape = self.shape.clone().try_into().expect("the rank was matched");
         tensor(shape, &self.data, device, dtype)
     }

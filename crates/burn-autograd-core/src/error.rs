@@ -10,6 +10,8 @@ pub enum ErrorKind {
     DType,
     /// Tensors live on different devices.
     Device,
+    /// A value, of a parameter or of an element, is not allowed.
+    Value,
     /// A [`Function`](crate::Function) or [`Rule`](crate::Rule) broke its contract.
     Contract,
     /// A derivative was asked for that does not exist.

@@ -19,6 +19,8 @@ pub fn cases(seed: u64) -> Vec<Case> {
         crate::multiply_add::check::cases,
         crate::polynomial::check::cases,
         crate::sum_squared_error::check::cases,
+        crate::linear::check::cases,
+        crate::cross_entropy::check::cases,
     ]
     .into_iter()
     .flat_map(|cases| cases(&mut random))

@@ -8,6 +8,8 @@
 //! | [`multiply_add`] | w·x + b, broadcasting | x, w, 1, summed over what was broadcast | the factors |
 //! | [`polynomial`](mod@polynomial) | Σ cₖ·xᵏ | Σ k·cₖ·xᵏ⁻¹, and Σ xᵏ | both arguments |
 //! | [`sum_squared_error`](mod@sum_squared_error) | Σ (p − t)² | 2·(p − t), and its opposite | both arguments |
+//! | [`linear`](mod@linear) | x·Wᵀ + b | ȳ·W, ȳᵀ·x, Σ ȳ | the factors that are needed |
+//! | [`cross_entropy`](mod@cross_entropy) | −ln softmax at the target | softmax − 1 at the target | the logits, two numbers a row |
 //!
 //! Each is a folder: `mod.rs` has the definition and what users call, `spec.rs` forward and backward
 //! in Burn's own operations, `backward.rs` what is saved and the explicit backward, `kernel.rs` the
@@ -26,8 +28,10 @@
     )
 )]
 
+pub mod cross_entropy;
 pub mod exp;
 pub mod legendre_p3;
+pub mod linear;
 pub mod multiply_add;
 pub mod polynomial;
 pub mod relu;
@@ -41,8 +45,10 @@ pub mod check;
 
 /// The tensor methods of every operation.
 pub mod prelude {
+    pub use crate::cross_entropy::TensorCrossEntropy;
     pub use crate::exp::TensorExp;
     pub use crate::legendre_p3::TensorLegendreP3;
+    pub use crate::linear::TensorLinear;
     pub use crate::multiply_add::TensorMultiplyAdd;
     pub use crate::polynomial::TensorPolynomial;
     pub use crate::relu::TensorRelu;

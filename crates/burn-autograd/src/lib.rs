@@ -41,8 +41,12 @@ pub mod prelude {
     };
     #[cfg(feature = "autodiff")]
     pub use burn_autograd_core::{retain_grad, with_hook};
+    pub use burn_autograd_ops::cross_entropy::{
+        CrossEntropyLoss, CrossEntropyOptions, cross_entropy,
+    };
     pub use burn_autograd_ops::exp::exp;
     pub use burn_autograd_ops::legendre_p3::legendre_p3;
+    pub use burn_autograd_ops::linear::{Linear, LinearConfig, linear};
     pub use burn_autograd_ops::multiply_add::multiply_add;
     pub use burn_autograd_ops::polynomial::{Polynomial3, polynomial};
     pub use burn_autograd_ops::prelude::*;

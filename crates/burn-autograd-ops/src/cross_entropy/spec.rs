@@ -1,0 +1,203 @@
+//! Forward and backward in Burn's own operations.
+
+use burn::backend::tensor::{BoolTensor, IntTensor};
+use burn::backend::{Backend, TensorMetadata, get_device_settings};
+use burn::tensor::{DType, Shape};
+use burn_autograd_core::{Context, Index, Mask, Rule, Saved, Var, apply_rule};
+
+use super::{Reduction, Settings, holds, wide};
+
+/// A change of data type, and back for the gradient.
+#[derive(Debug, Clone, Copy)]
+struct Cast {
+    from: DType,
+    to: DType,
+}
+
+impl<B: Backend> Rule<B, 1> for Cast {
+    fn forward(&self, _: &mut Context<B>, [x]: [Var<B>; 1]) -> [Var<B>; 1] {
+        [Var::new(B::float_cast(x.into_primitive(), self.to.into()))]
+    }
+
+    fn backward(&self, _: Saved<B>, [grad]: [Var<B>; 1]) -> [Option<Var<B>>; 1] {
+        [Some(cast(&grad, self.from))]
+    }
+}
+
+pub(super) fn cast<B: Backend>(x: &Var<B>, to: DType) -> Var<B> {
+    let from = x.dtype();
+    if from == to {
+        return x.clone();
+    }
+    let [y] = apply_rule(&Cast { from, to }, [x.clone()]);
+    y
+}
+
+/// What the targets of the rows say.
+struct Targets<B: Backend> {
+    /// The class, `[n, 1]`; 0 where there is none.
+    class: Index<B>,
+    /// Which rows are ignored, `[n]`.
+    ignored: Option<Mask<B>>,
+    /// Which rows name no class and are not ignored, `[n]`.
+    unknown: Mask<B>,
+}
+
+impl<B: Backend> Targets<B> {
+    fn new(targets: IntTensor<B>, classes: usize, settings: Settings) -> Self {
+        let dtype = targets.dtype();
+        let bools = get_device_settings::<B>(&targets.device()).bool_dtype;
+        let ignored: Option<BoolTensor<B>> = settings
+            .ignore_index
+            .filter(|index| holds(dtype, *index))
+            .map(|index| B::int_equal_elem(targets.clone(), index.into(), bools));
+        let below = B::int_lower_elem(targets.clone(), 0.into(), bools);
+        let outside = match i64::try_from(classes) {
+            Ok(classes) if holds(dtype, classes) => {
+                let above = B::int_greater_equal_elem(targets.clone(), classes.into(), bools);
+                B::bool_or(below, above)
+            }
+            _ => below,
+        };
+        let unknown = match &ignored {
+            Some(ignored) => B::bool_and(outside.clone(), B::bool_not(ignored.clone())),
+            None => outside.clone(),
+        };
+        let none = match &ignored {
+            Some(ignored) => B::bool_or(outside, ignored.clone()),
+            None => outside,
+        };
+        let class = B::int_mask_fill(targets, none, 0.into());
+        let rows = class.shape().num_elements();
+        Self {
+            class: Index::new(B::int_reshape(class, Shape::new([rows, 1]))),
+            ignored: ignored.map(Mask::new),
+            unknown: Mask::new(unknown),
+        }
+    }
+
+    /// 0 where the row is ignored, NaN where it has no class.
+    fn mask(&self, x: Var<B>) -> Var<B> {
+        let x = match &self.ignored {
+            Some(ignored) => x.mask_fill(ignored, 0.0),
+            None => x,
+        };
+        x.mask_fill(&self.unknown, f64::NAN)
+    }
+
+    /// The weight of each row's class, `[n, 1]`; 1 if there are none.
+    fn weights(&self, weight: Option<&Var<B>>, like: &Var<B>) -> Var<B> {
+        let rows = like.shape()[0];
+        match weight {
+            Some(weight) => {
+                let row = weight.reshape([1, weight.shape().num_elements()]);
+                row.expand([rows, weight.shape().num_elements()]).gather(1, &self.class)
+            }
+            None => like.full([rows, 1], 1.0),
+        }
+    }
+}
+
+/// The losses, `[n]`; the maximum of each row and its Σ eˣ⁻ᵐ, `[2, n]`; the weights in the mean, `[n]`.
+pub(super) fn rows<B: Backend>(
+    logits: &Var<B>,
+    targets: IntTensor<B>,
+    weight: Option<Var<B>>,
+    settings: Settings,
+) -> [Var<B>; 3] {
+    let x = cast(logits, wide(logits.dtype()));
+    let (count, classes) = (x.shape()[0], x.shape()[1]);
+    if count == 0 || classes == 0 {
+        let none = x.full([count], 0.0);
+        let losses = match count {
+            0 => none.clone(),
+            // No target is a class.
+            _ => Targets::<B>::new(targets, classes, settings).mask(none.clone()),
+        };
+        return [losses.clone(), x.full([2, count], 0.0), losses];
+    }
+    let weight = weight.map(|weight| cast(&weight, x.dtype()));
+    let targets = Targets::new(targets, classes, settings);
+    // The shift cancels: a constant will do.
+    let max = x.max_dim(1).detach();
+    let shifted = &x - &max;
+    let sums = shifted.exp().sum_dim(1);
+    let logs = sums.log();
+    let epsilon = settings.label_smoothing;
+    let weights = targets.weights(weight.as_ref(), &x);
+    let mut losses = (&logs - shifted.gather(1, &targets.class)) * &weights * (1.0 - epsilon);
+    if epsilon != 0.0 {
+        let smooth = match &weight {
+            Some(weight) => ((&logs - &shifted) * weight.reshape([1, classes])).sum_dim(1),
+            None => (&logs - &shifted).sum_dim(1),
+        };
+        losses = losses + smooth * (epsilon / classes as f64);
+    }
+    let sums = Var::cat(&[max.reshape([1, count]), sums.reshape([1, count])], 0);
+    let flat = |x: Var<B>| targets.mask(x.reshape([count]));
+    [flat(losses), sums, flat(weights)]
+}
+
+/// The loss in a data type, and what the sum was divided by, `[1]`.
+pub(super) fn reduce<B: Backend>(
+    losses: Var<B>,
+    weights: &Var<B>,
+    settings: Settings,
+    dtype: DType,
+) -> (Var<B>, Var<B>) {
+    let (loss, total) = match settings.reduction {
+        None => (losses, weights.full([1], 1.0)),
+        Some(Reduction::Sum) => (losses.sum(), weights.full([1], 1.0)),
+        Some(Reduction::Mean) => {
+            let total = weights.sum();
+            (losses.sum() / &total, total)
+        }
+    };
+    (cast(&loss, dtype), total)
+}
+
+/// The gradient of each row's loss, `[n]`, in the data type of the sums.
+pub(super) fn row_gradients<B: Backend>(
+    grad: &Var<B>,
+    total: Option<&Var<B>>,
+    rows: usize,
+    settings: Settings,
+) -> Var<B> {
+    let grad = cast(grad, wide(grad.dtype()));
+    match (settings.reduction, total) {
+        (None, _) => grad,
+        (Some(Reduction::Mean), Some(total)) => (grad / total).expand([rows]),
+        (Some(_), _) => grad.expand([rows]),
+    }
+}
+
+/// The gradient of the logits, from that of each row's loss, `[n]`.
+pub(super) fn gradient<B: Backend>(
+    logits: &Var<B>,
+    targets: IntTensor<B>,
+    weight: Option<Var<B>>,
+    grad: &Var<B>,
+    settings: Settings,
+) -> Var<B> {
+    let x = cast(logits, wide(logits.dtype()));
+    let (count, classes) = (x.shape()[0], x.shape()[1]);
+    if count == 0 || classes == 0 {
+        return logits.zeros_like();
+    }
+    let weight = weight.map(|weight| cast(&weight, x.dtype()));
+    let targets = Targets::new(targets, classes, settings);
+    let grad = targets.mask(grad.clone()).reshape([count, 1]);
+    let epsilon = settings.label_smoothing;
+    let at_target = targets.weights(weight.as_ref(), &x) * (1.0 - epsilon);
+    let (all, each) = match &weight {
+        Some(weight) => (weight.sum().reshape([1, 1]), weight.reshape([1, classes])),
+        None => (x.full([1, 1], classes as f64), x.full([1, 1], 1.0)),
+    };
+    let scale = &at_target + all * (epsilon / classes as f64);
+    let mut dx = x.softmax(1) * (&grad * scale);
+    if epsilon != 0.0 {
+        dx = dx - &grad * (each * (epsilon / classes as f64));
+    }
+    let dx = dx.scatter_add(1, &targets.class, &-(grad * at_target));
+    cast(&dx, logits.dtype())
+}

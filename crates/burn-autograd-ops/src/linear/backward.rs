@@ -1,0 +1,85 @@
+//! Of each factor only what the other one's gradient needs is saved; only the needed gradients are
+//! computed, in one call.
+
+use burn_autograd_core::{Context, Floats, Rule, Saved, Var};
+
+use super::{Affine, Gradients, LinearOps, Needs, spec};
+
+/// Keeps the factors that the backward needs.
+fn save<B: LinearOps>(ctx: &mut Context<B>, x: &Var<B>, weight: &Var<B>) {
+    if ctx.needs(0) {
+        ctx.save([weight]);
+    }
+    if ctx.needs(1) {
+        ctx.save([x]);
+    }
+}
+
+fn forward<B: LinearOps, const N: usize>(inputs: [Var<B>; N]) -> Var<B> {
+    let operands = inputs.into_iter().map(Var::into_primitive).collect();
+    Var::new(B::linear_forward(Floats(operands)))
+}
+
+fn backward<B: LinearOps>(needs: Needs, ctx: Saved<B>, grad: Var<B>) -> Gradients<Var<B>> {
+    let factors = ctx.into_all_tensors();
+    if grad.is_recorded() || factors.iter().any(Var::is_recorded) {
+        // A second derivative: Burn's operations have one, the kernel has none.
+        let (_, weight, x) =
+            needs.operands(std::iter::once(&grad).chain(&factors).collect::<Vec<_>>());
+        return spec::gradients(&grad, weight, x, needs);
+    }
+    let operands = std::iter::once(grad).chain(factors).map(Var::into_primitive).collect();
+    let Floats(gradients) = B::linear_backward(Floats(operands), needs);
+    let mut gradients = gradients.into_iter().map(Var::new);
+    [needs.x, needs.weight, needs.bias].map(|needed| if needed { gradients.next() } else { None })
+}
+
+impl<B: LinearOps> Rule<B, 3> for Affine {
+    fn name(&self) -> std::borrow::Cow<'static, str> {
+        "linear".into()
+    }
+
+    fn forward(&self, ctx: &mut Context<B>, inputs: [Var<B>; 3]) -> [Var<B>; 1] {
+        save(ctx, &inputs[0], &inputs[1]);
+        [forward(inputs)]
+    }
+
+    fn backward(&self, ctx: Saved<B>, [grad]: [Var<B>; 1]) -> [Option<Var<B>>; 3] {
+        let needs = Needs { x: ctx.needs(0), weight: ctx.needs(1), bias: ctx.needs(2) };
+        backward(needs, ctx, grad)
+    }
+}
+
+impl<B: LinearOps> Rule<B, 2> for Affine {
+    fn name(&self) -> std::borrow::Cow<'static, str> {
+        "linear".into()
+    }
+
+    fn forward(&self, ctx: &mut Context<B>, inputs: [Var<B>; 2]) -> [Var<B>; 1] {
+        save(ctx, &inputs[0], &inputs[1]);
+        [forward(inputs)]
+    }
+
+    fn backward(&self, ctx: Saved<B>, [grad]: [Var<B>; 1]) -> [Option<Var<B>>; 2] {
+        let needs = Needs { x: ctx.needs(0), weight: ctx.needs(1), bias: false };
+        let [dx, dw, _] = backward(needs, ctx, grad);
+        [dx, dw]
+    }
+}
+
+#[cfg(feature = "autodiff")]
+impl<B, C> LinearOps for burn::backend::Autodiff<B, C>
+where
+    B: LinearOps,
+    C: burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy,
+{
+    // The backward stays the specification here: made of Burn's operations, it is differentiable.
+    fn linear_forward(operands: Floats<Self>) -> burn::backend::tensor::FloatTensor<Self> {
+        use burn_autograd_core::differentiate;
+        let [y] = match operands.0.len() {
+            2 => differentiate::<B, C, _, 2, 1>(Affine, operands.into_array()),
+            _ => differentiate::<B, C, _, 3, 1>(Affine, operands.into_array()),
+        };
+        y
+    }
+}

@@ -1,0 +1,56 @@
+//! Where the gradient is proven: with and without a bias, one row, one feature, one output, several
+//! ranks, more than one block of a matrix kernel, empty in every dimension.
+
+use burn::tensor::Tensor;
+use burn_autograd_gradcheck::suite::{Case, draw};
+use burn_autograd_gradcheck::{SplitMix64, Subject};
+
+use super::{linear, linear_vjp};
+
+const EMPTY: &str = "Burn 0.22.1's fusion loses results of non-empty tensors that are queued together with \
+                     an operation on an empty one (empty tensors: burn #5310)";
+
+fn with_bias<const D: usize>(random: &mut SplitMix64, x: [usize; D], outputs: usize) -> Case {
+    let weight = [outputs, x[D - 1]];
+    let inputs = draw(random, &[&x, &weight, &[outputs]], (-2.0, 2.0), &[], 0.0);
+    type Inputs<const D: usize> = (Tensor<D>, Tensor<2>, Tensor<1>);
+    let function = |(x, weight, bias): Inputs<D>| linear(x, weight, Some(bias));
+    let vjp = |(x, weight, bias): Inputs<D>, grad: Tensor<D>| {
+        let (dx, dw, db) = linear_vjp(x, weight, Some(bias), grad);
+        (dx, dw, db.expect("there is a bias"))
+    };
+    let name = format!("{x:?} {weight:?} [{outputs}]");
+    Case::new("linear", name, Subject::new(function), inputs).vjp(Subject::product(vjp))
+}
+
+fn without_bias<const D: usize>(random: &mut SplitMix64, x: [usize; D], outputs: usize) -> Case {
+    let weight = [outputs, x[D - 1]];
+    let inputs = draw(random, &[&x, &weight], (-2.0, 2.0), &[], 0.0);
+    let function = |(x, weight): (Tensor<D>, Tensor<2>)| linear(x, weight, None);
+    let vjp = |(x, weight): (Tensor<D>, Tensor<2>), grad: Tensor<D>| {
+        let (dx, dw, _) = linear_vjp(x, weight, None, grad);
+        (dx, dw)
+    };
+    let name = format!("{x:?} {weight:?}");
+    Case::new("linear", name, Subject::new(function), inputs).vjp(Subject::product(vjp))
+}
+
+/// The cases of this operation.
+pub(crate) fn cases(random: &mut SplitMix64) -> Vec<Case> {
+    vec![
+        with_bias(random, [4, 3], 2),
+        without_bias(random, [4, 3], 2),
+        with_bias(random, [1, 5], 7),
+        without_bias(random, [7, 1], 3),
+        with_bias(random, [1, 1], 1),
+        with_bias(random, [3, 4], 1),
+        with_bias(random, [3], 2),
+        without_bias(random, [5], 1),
+        with_bias(random, [2, 3, 2], 3),
+        without_bias(random, [2, 1, 2, 3], 2),
+        with_bias(random, [9, 10], 3),
+        with_bias(random, [0, 3], 2).except("wgpu", EMPTY),
+        without_bias(random, [2, 0], 3).except("wgpu", EMPTY),
+        with_bias(random, [2, 3], 0).except("wgpu", EMPTY),
+    ]
+}

@@ -1,0 +1,90 @@
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Flex, TensorMetadata};
+use burn::tensor::{DType, Shape};
+use burn_autograd_core::Floats;
+use burn_flex::FlexTensor;
+use faer::traits::ComplexField;
+
+use super::kernel::{self, Matrix};
+use super::{LinearOps, Needs, spec};
+use crate::support::{Real, flex};
+
+impl LinearOps for Flex {
+    fn linear_forward(operands: Floats<Self>) -> FloatTensor<Self> {
+        match operands.0[0].dtype() {
+            DType::F32 => forward::<f32>(operands.0),
+            DType::F64 => forward::<f64>(operands.0),
+            _ => spec::forward::<Self>(operands),
+        }
+    }
+
+    fn linear_backward(operands: Floats<Self>, needs: Needs) -> Floats<Self> {
+        match operands.0[0].dtype() {
+            DType::F32 => backward::<f32>(operands.0, needs),
+            DType::F64 => backward::<f64>(operands.0, needs),
+            _ => spec::backward::<Self>(operands, needs),
+        }
+    }
+}
+
+/// A tensor whose rows a kernel can read: a matrix that lies anyhow, or anything contiguous.
+fn readable(tensor: FlexTensor) -> FlexTensor {
+    // Where an element is repeated, a stride is 0; where it is flipped, negative.
+    let layout = tensor.layout();
+    let matrix = layout.num_dims() == 2 && layout.strides().iter().all(|stride| *stride > 0);
+    if matrix || tensor.is_contiguous() { tensor } else { tensor.to_contiguous() }
+}
+
+/// A readable tensor, with its leading dimensions as rows.
+fn matrix<T: Real>(tensor: &FlexTensor) -> Matrix<'_, T> {
+    let layout = tensor.layout();
+    if layout.num_dims() == 2 && layout.strides().iter().all(|stride| *stride > 0) {
+        let size = [layout.shape()[0], layout.shape()[1]];
+        let strides = [0, 1].map(|dim| layout.strides()[dim].unsigned_abs());
+        return Matrix::new(&tensor.storage::<T>()[layout.start_offset()..], size, strides);
+    }
+    Matrix::row_major(flex::slice::<T>(tensor), rows(layout.shape()))
+}
+
+/// The size with the leading dimensions as rows.
+fn rows(shape: &Shape) -> [usize; 2] {
+    let (last, leading) = shape.split_last().expect("the rank is at least 1");
+    [leading.iter().product(), *last]
+}
+
+fn forward<T: Real + ComplexField>(operands: Vec<FlexTensor>) -> FlexTensor {
+    let mut shape = operands[0].shape();
+    let operands: Vec<_> = operands.into_iter().map(readable).collect();
+    let (x, weight) = (matrix::<T>(&operands[0]), matrix::<T>(&operands[1]));
+    let bias = operands.get(2).map(FlexTensor::to_contiguous);
+    let last = shape.num_dims() - 1;
+    shape[last] = weight.size()[0];
+    let y = kernel::product(x, weight.transpose(), bias.as_ref().map(flex::slice::<T>));
+    flex::from_vec(y, shape)
+}
+
+fn backward<T: Real + ComplexField>(operands: Vec<FlexTensor>, needs: Needs) -> Floats<Flex> {
+    let (grad, weight, x) = needs.operands(operands);
+    let grad = if grad.is_contiguous() { grad } else { grad.to_contiguous() };
+    let shape = grad.shape();
+    let [count, outputs] = rows(&shape);
+    let elements = flex::slice::<T>(&grad);
+    let grads = Matrix::row_major(elements, [count, outputs]);
+    let mut gradients = Vec::with_capacity(3);
+    if let Some(weight) = weight.map(readable) {
+        let weight = matrix::<T>(&weight);
+        let mut shape = shape.clone();
+        let last = shape.num_dims() - 1;
+        shape[last] = weight.size()[1];
+        gradients.push(flex::from_vec(kernel::product(grads, weight, None), shape));
+    }
+    if let Some(x) = x.map(readable) {
+        let x = matrix::<T>(&x);
+        let shape = Shape::new([outputs, x.size()[1]]);
+        gradients.push(flex::from_vec(kernel::product(grads.transpose(), x, None), shape));
+    }
+    if needs.bias {
+        gradients.push(flex::from_vec(kernel::sum_rows(elements, outputs), [outputs].into()));
+    }
+    Floats(gradients)
+}
