@@ -26,6 +26,7 @@
 
 pub mod exp;
 pub mod legendre_p3;
+pub mod lu;
 pub mod multiply_add;
 pub mod relu;
 mod support;

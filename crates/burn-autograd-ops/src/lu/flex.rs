@@ -1,0 +1,5 @@
+use burn::backend::Flex;
+
+use super::LuOps;
+
+impl LuOps for Flex {}

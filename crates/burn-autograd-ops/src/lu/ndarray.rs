@@ -1,0 +1,5 @@
+use burn::backend::NdArray;
+
+use super::LuOps;
+
+impl LuOps for NdArray {}
