@@ -41,13 +41,13 @@ pub struct Exp;
 )]
 pub trait ExpOps: Backend {
     /// eˣ.
-    #[fusion(id = "burn_autograd::exp", dtype = x, shape = x)]
+    #[fusion(default)]
     fn exp(x: FloatTensor<Self>) -> FloatTensor<Self> {
         spec::forward::<Self>(x)
     }
 
     /// grad·y, where y = eˣ is the output, for tensors of one shape.
-    #[fusion(id = "burn_autograd::exp_backward", dtype = grad, shape = grad)]
+    #[fusion(default)]
     fn exp_backward(y: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
         spec::backward::<Self>(y, grad)
     }

@@ -40,13 +40,13 @@ pub struct LegendreP3;
 )]
 pub trait LegendreP3Ops: Backend {
     /// P₃(x).
-    #[fusion(id = "burn_autograd::legendre_p3", dtype = x, shape = x)]
+    #[fusion(default)]
     fn legendre_p3(x: FloatTensor<Self>) -> FloatTensor<Self> {
         spec::forward::<Self>(x)
     }
 
     /// grad·P₃′(x), for tensors of one shape.
-    #[fusion(id = "burn_autograd::legendre_p3_backward", dtype = grad, shape = grad)]
+    #[fusion(default)]
     fn legendre_p3_backward(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
         spec::backward::<Self>(x, grad)
     }

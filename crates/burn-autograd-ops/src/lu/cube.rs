@@ -1251,12 +1251,16 @@ mod tests {
                 }
                 let first = times[0];
                 times.sort_by(f64::total_cmp);
-                println!("{name} {batch}x{n}: {:.2} ms, first {first:.0} ms", times[times.len() / 2]);
+                println!(
+                    "{name} {batch}x{n}: {:.2} ms, first {first:.0} ms",
+                    times[times.len() / 2]
+                );
             };
             run("factor", &|| factor(a.clone()));
             let packed = factor(a.clone());
             for k in [1, n] {
-                let b = tensor(&Random(2).numbers(batch * n * k), [batch, n, k], DType::F32, &device);
+                let b =
+                    tensor(&Random(2).numbers(batch * n * k), [batch, n, k], DType::F32, &device);
                 run(&format!("solve {k}"), &|| solve(packed.clone(), b.clone(), false));
                 run(&format!("solve t {k}"), &|| solve(packed.clone(), b.clone(), true));
             }

@@ -77,7 +77,7 @@ impl Needs {
 )]
 pub trait MultiplyAddOps: Backend {
     /// w·x + b, for shapes that broadcast.
-    #[fusion(id = "burn_autograd::multiply_add", dtype = w, shape = common_shape(w, x, b))]
+    #[fusion(default)]
     fn multiply_add(
         w: FloatTensor<Self>,
         x: FloatTensor<Self>,
@@ -87,10 +87,7 @@ pub trait MultiplyAddOps: Backend {
     }
 
     /// (grad·x, grad·w) in the shape of `grad`, from one pass over the operands.
-    #[fusion(
-        id = "burn_autograd::multiply_add_products",
-        meta = |_w, _x, grad| (grad.clone(), grad.clone())
-    )]
+    #[fusion(default)]
     fn multiply_add_products(
         w: FloatTensor<Self>,
         x: FloatTensor<Self>,

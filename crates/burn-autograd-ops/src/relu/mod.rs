@@ -44,13 +44,13 @@ pub struct SelfDefinedRelu;
 )]
 pub trait ReluOps: Backend {
     /// max(x, 0).
-    #[fusion(id = "burn_autograd::relu", dtype = x, shape = x)]
+    #[fusion(default)]
     fn self_defined_relu(x: FloatTensor<Self>) -> FloatTensor<Self> {
         spec::forward::<Self>(x)
     }
 
     /// grad where x > 0, 0 elsewhere, for tensors of one shape.
-    #[fusion(id = "burn_autograd::relu_backward", dtype = grad, shape = grad)]
+    #[fusion(default)]
     fn self_defined_relu_backward(
         x: FloatTensor<Self>,
         grad: FloatTensor<Self>,

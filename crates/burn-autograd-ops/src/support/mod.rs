@@ -13,6 +13,12 @@ mod real;
 
 pub(crate) use real::Real;
 
+/// Whether there is nothing to compute. Burn 0.22.1's fusion loses results that are queued together
+/// with an operation on an empty tensor: none is queued then.
+pub(crate) fn is_empty(tensor: &impl burn::backend::TensorMetadata) -> bool {
+    tensor.shape().num_elements() == 0
+}
+
 /// Checks two float arguments that must have one shape.
 #[cfg(feature = "autodiff")]
 pub(crate) fn same_shape(
