@@ -63,7 +63,6 @@ fn rounding(dtype: DType) -> (f64, f64) {
 struct Factors {
     n: usize,
     packed: Vec<f64>,
-    order: Vec<usize>,
     /// |L||U|, in the order of A's rows.
     size: Vec<f64>,
     /// L·U, in the order of A's rows.
@@ -87,7 +86,7 @@ impl Factors {
                 }
             }
         }
-        Self { n, packed: packed.to_vec(), order, size, product }
+        Self { n, packed: packed.to_vec(), size, product }
     }
 
     /// A division may be 2.5 units in the last place off in WGSL, five round-offs and not one;
@@ -291,36 +290,6 @@ fn views_are_read_as_what_they_are() {
         let b = b.swap_dims(1, 2).expand([2, n, 2]);
         let x = solve(packed.clone(), b.clone(), false);
         assert_eq!(numbers(x), numbers(solve(packed, copy(b), false)));
-    }
-}
-
-#[test]
-#[ignore]
-fn timing() {
-    let Some(device) = device() else { return };
-    for (batch, n) in [(4096, 3), (256, 8), (256, 32), (64, 64), (16, 128), (4, 512)] {
-        let a = tensor(&Random(1).numbers(batch * n * n), [batch, n, n], DType::F32, &device);
-        let run = |name: &str, f: &dyn Fn() -> Tensor<3>| {
-            let mut times = Vec::new();
-            for _ in 0..6 {
-                device.sync().unwrap();
-                let started = std::time::Instant::now();
-                let y = f();
-                device.sync().unwrap();
-                times.push(started.elapsed().as_secs_f64() * 1e3);
-                drop(y);
-            }
-            let first = times[0];
-            times.sort_by(f64::total_cmp);
-            println!("{name} {batch}x{n}: {:.2} ms, first {first:.0} ms", times[times.len() / 2]);
-        };
-        run("factor", &|| factor(a.clone()));
-        let packed = factor(a.clone());
-        for k in [1, n] {
-            let b = tensor(&Random(2).numbers(batch * n * k), [batch, n, k], DType::F32, &device);
-            run(&format!("solve {k}"), &|| solve(packed.clone(), b.clone(), false));
-            run(&format!("solve t {k}"), &|| solve(packed.clone(), b.clone(), true));
-        }
     }
 }
 
