@@ -8,7 +8,8 @@
 //!   shape, each gradient its argument's. A gradient that sums over nothing is 0. (On wgpu with
 //!   fusion, Burn 0.22.1 itself loses results that are queued with operations on empty tensors.)
 //! - **Data types**: the float types that the device computes with. Kernels: `f32` and `f64` on
-//!   Flex and NdArray, every float type of the adapter on wgpu, cuda, rocm, metal.
+//!   Flex and NdArray, every float type of the adapter on wgpu, cuda, rocm, metal; with Burn's fusion
+//!   its compiler makes them, of this operation and its neighbours.
 //! - **Sums** of a broadcast gradient run in `f64` on Flex and NdArray, so that they lose nothing
 //!   over millions of terms.
 //! - **Tracking**: each of `w`, `x`, `b` may be untracked; only the needed gradients are computed,

@@ -6,7 +6,8 @@
 //!   Adapters may assume that there is no NaN, so that this holds on the CPU backends only.
 //! - **Shapes**: any rank, any shape, also empty; the output has the input's.
 //! - **Data types**: the float types that the device computes with. Kernels: `f32` and `f64` on
-//!   Flex and NdArray, every float type of the adapter on wgpu, cuda, rocm, metal.
+//!   Flex and NdArray, every float type of the adapter on wgpu, cuda, rocm, metal; with Burn's fusion
+//!   its compiler makes them, of this operation and its neighbours.
 //! - **Saved**: the input, through Burn's checkpointer. Under gradient checkpointing the output is
 //!   recomputed.
 //!
