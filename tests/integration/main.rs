@@ -15,6 +15,7 @@ mod function;
 mod graph;
 mod hooks;
 mod lifetime;
+mod linalg;
 mod operations;
 mod planted;
 mod pytorch;

@@ -18,27 +18,27 @@ struct File {
 /// `gradients` = Jᵀ·cotangents; `second_order` = the gradient of Σ ⟨gradients, tangents⟩ with
 /// respect to the inputs.
 #[derive(Debug, Deserialize)]
-struct Case {
+pub(crate) struct Case {
     op: String,
-    inputs: Vec<Values>,
-    outputs: Vec<Values>,
-    cotangents: Vec<Values>,
-    gradients: Vec<Values>,
-    tangents: Vec<Values>,
-    second_order: Vec<Values>,
+    pub(crate) inputs: Vec<Values>,
+    pub(crate) outputs: Vec<Values>,
+    pub(crate) cotangents: Vec<Values>,
+    pub(crate) gradients: Vec<Values>,
+    pub(crate) tangents: Vec<Values>,
+    pub(crate) second_order: Vec<Values>,
     /// The targets of a classification.
     #[serde(default)]
     ints: Vec<i64>,
 }
 
 #[derive(Debug, Deserialize)]
-struct Values {
+pub(crate) struct Values {
     shape: Vec<usize>,
-    data: Vec<f64>,
+    pub(crate) data: Vec<f64>,
 }
 
 impl Values {
-    fn tensor<const D: usize>(&self, device: &Device, dtype: DType) -> Tensor<D> {
+    pub(crate) fn tensor<const D: usize>(&self, device: &Device, dtype: DType) -> Tensor<D> {
         let shape = self.shape.clone().try_into().expect("the rank was matched");
         tensor(shape, &self.data, device, dtype)
     }
@@ -48,6 +48,13 @@ fn cases() -> Vec<Case> {
     let file: File = serde_json::from_str(include_str!("../data/torch-f64.json"))
         .expect("the file has this form");
     assert_eq!(file.cases.len(), 15, "three cases of each operation, and three with broadcasting");
+    file.cases
+}
+
+/// The cases of linear algebra.
+pub(crate) fn linear_algebra() -> Vec<Case> {
+    let file: File = serde_json::from_str(include_str!("../data/torch-f64-linalg.json"))
+        .expect("the file has this form");
     file.cases
 }
 

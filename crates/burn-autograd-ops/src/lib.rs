@@ -6,6 +6,12 @@
 //! | [`relu`](mod@relu) | max(x, 0) | 1 where x > 0, 0 elsewhere and at 0 | the input |
 //! | [`exp`](mod@exp) | eˣ | the output | the output |
 //! | [`multiply_add`] | w·x + b, broadcasting | x, w, 1, summed over what was broadcast | the factors |
+//! | [`solve`](mod@solve) | X with A·X = B, or X·A = B | B̄ = A⁻ᵀ·X̄, Ā = −B̄·Xᵀ | A, its factors, X |
+//! | [`inverse`](mod@inverse) | A⁻¹ | −Yᵀ·Ȳ·Yᵀ | the output |
+//! | [`trace`](mod@trace) | Σ aᵢᵢ | ȳ·I | nothing |
+//! | [`det`](mod@det) | det A; the sign and ln\|det A\| | ȳ times the cofactors; ȳ·A⁻ᵀ | A, its factors |
+//! | [`trace_inverse`](mod@trace_inverse) | (A·B⁻¹)ᵀ + tr(A)·B | (B⁻¹·G)ᵀ + ⟨G, B⟩·I; −Y₁·(B⁻¹·G)ᵀ + tr(A)·G | A, B, its factors, Y₁ = (A·B⁻¹)ᵀ |
+//! | [`condition_estimate`](mod@condition_estimate) | ‖A‖₁·‖A⁻¹‖₁ | none | nothing |
 //!
 //! Each is a folder: `mod.rs` has the definition and what users call, `spec.rs` forward and backward
 //! in Burn's own operations, `backward.rs` what is saved and the explicit backward, `kernel.rs` the
@@ -24,20 +30,32 @@
     )
 )]
 
+pub mod condition_estimate;
+pub mod det;
 pub mod exp;
+pub mod inverse;
 pub mod legendre_p3;
 pub mod lu;
 pub mod multiply_add;
 pub mod relu;
+pub mod solve;
 mod support;
+pub mod trace;
+pub mod trace_inverse;
 
 #[cfg(feature = "check")]
 pub mod check;
 
 /// The tensor methods of every operation.
 pub mod prelude {
+    pub use crate::condition_estimate::TensorConditionEstimate;
+    pub use crate::det::TensorDet;
     pub use crate::exp::TensorExp;
+    pub use crate::inverse::TensorInverse;
     pub use crate::legendre_p3::TensorLegendreP3;
     pub use crate::multiply_add::TensorMultiplyAdd;
     pub use crate::relu::TensorRelu;
+    pub use crate::solve::TensorSolve;
+    pub use crate::trace::TensorTrace;
+    pub use crate::trace_inverse::TensorTraceInverse;
 }

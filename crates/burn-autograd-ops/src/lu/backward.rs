@@ -8,9 +8,9 @@ use super::LuOps;
 
 /// The rule of [`LuOps::lu_solve_with`]: the inputs are A, its factorisation and B.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct LuSolve {
+pub struct LuSolve {
     /// Whether Aᵀ·X = B is solved.
-    pub(crate) transposed: bool,
+    pub transposed: bool,
 }
 
 impl LuSolve {

@@ -19,18 +19,23 @@
 //!   γ₃ₙ‖L‖‖U‖), where the growth ρ of the pivots is a small number for matrices that occur.
 //! - **Cost**: ⅔n³ operations for a factorisation, 2n² for each column of a right-hand side.
 
+pub(crate) mod arguments;
 mod backward;
 #[cfg(feature = "cube")]
 mod cube;
 #[cfg(feature = "flex")]
 mod flex;
+pub(crate) mod kernel;
 #[cfg(feature = "ndarray")]
 mod ndarray;
 pub(crate) mod spec;
 
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, backend_extension};
+use burn::backend::{Backend, backend_extension, get_device_settings};
 use burn::tensor::Shape;
+use burn_autograd_core::{Index, Mask, Var};
+
+pub use backward::LuSolve;
 
 /// The backends' side of the factorisation. The default bodies are the specification.
 #[backend_extension(
@@ -79,9 +84,61 @@ pub trait LuOps: Backend {
 }
 
 /// The shape of the factorisation of matrices of this shape.
-fn packed_shape(a: &Shape) -> Shape {
+pub(crate) fn packed_shape(a: &Shape) -> Shape {
     let mut shape = a.clone();
     let rank = shape.num_dims();
     shape[rank - 2] += 1;
     shape
 }
+
+/// The shape `[.., 1, 1]` of one number for each matrix.
+pub(crate) fn number_shape(a: &Shape) -> Shape {
+    let mut shape = a.clone();
+    let rank = shape.num_dims();
+    (shape[rank - 2], shape[rank - 1]) = (1, 1);
+    shape
+}
+
+/// The first n entries on the diagonal of matrices with n columns, `[.., n, 1]`.
+pub(crate) fn diagonal<B: Backend>(x: &Var<B>, n: usize) -> Var<B> {
+    let mut shape = x.shape();
+    let rank = shape.num_dims();
+    let each = shape[rank - 2] * n;
+    let count: usize = shape.iter().take(rank - 2).product();
+    (shape[rank - 2], shape[rank - 1]) = (n, 1);
+    if count * n == 0 {
+        return x.full(shape, 0.0);
+    }
+    let (device, ints) = (x.device(), get_device_settings::<B>(&x.device()).int_dtype);
+    let index = B::int_arange_step(0..(n * n) as i64, n + 1, &device, ints);
+    x.reshape([count, each]).select(1, Index::new(index)).reshape(shape)
+}
+
+/// Where `[.., n, n]` is not on its diagonal, as `[1, .., n, n]`.
+pub(crate) fn off_diagonal<B: Backend>(like: &Var<B>, rank: usize, n: usize) -> Mask<B> {
+    let (device, settings) = (like.device(), get_device_settings::<B>(&like.device()));
+    let sizes = |rows: usize, columns: usize| {
+        let mut sizes = vec![1; rank];
+        (sizes[rank - 2], sizes[rank - 1]) = (rows, columns);
+        Shape::from(sizes)
+    };
+    let range = |shape: Shape| {
+        let range = B::int_arange(0..n as i64, &device, settings.int_dtype);
+        B::int_expand(B::int_reshape(range, shape), sizes(n, n))
+    };
+    Mask::new(B::int_not_equal(range(sizes(n, 1)), range(sizes(1, n)), settings.bool_dtype))
+}
+
+/// g·I for `[.., 1, 1]`: zeros off the diagonal also where g is not finite.
+pub(crate) fn scaled_identity<B: Backend>(g: &Var<B>, n: usize) -> Var<B> {
+    let mut shape = g.shape();
+    let rank = shape.num_dims();
+    (shape[rank - 2], shape[rank - 1]) = (n, n);
+    if shape.num_elements() == 0 {
+        return g.full(shape, 0.0);
+    }
+    g.expand(shape).mask_fill(&off_diagonal(g, rank, n), 0.0)
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests;

@@ -7,6 +7,8 @@ pub(crate) mod cpu;
 pub(crate) mod cube;
 #[cfg(feature = "flex")]
 pub(crate) mod flex;
+pub(crate) mod lanes;
+pub(crate) mod matrices;
 #[cfg(feature = "ndarray")]
 pub(crate) mod ndarray;
 mod real;
