@@ -86,7 +86,10 @@ pub trait TraceInverseOps: LuOps + TraceOps {
     ///
     /// The operands are A, B, its factors, (A·B⁻¹)ᵀ, and the gradient of the result.
     #[fusion(default)]
-    fn trace_inverse_backward(#[extension_type] operands: Floats<Self>, needs: Needs) -> Floats<Self> {
+    fn trace_inverse_backward(
+        #[extension_type] operands: Floats<Self>,
+        needs: Needs,
+    ) -> Floats<Self> {
         spec::backward::<Self>(operands, needs)
     }
 
@@ -217,9 +220,7 @@ impl TensorTraceInverse for Var {
     #[track_caller]
     fn trace_inverse(self, b: Self) -> Self {
         factored("trace_inverse", "b", &b.shape(), b.dtype())
-            .and_then(|()| {
-                fits("trace_inverse", ("b", &b.shape()), ("a", &self.shape()), &[1, 2])
-            })
+            .and_then(|()| fits("trace_inverse", ("b", &b.shape()), ("a", &self.shape()), &[1, 2]))
             .unwrap_or_else(|error| panic!("{error}"));
         let [y] = apply_rule(&TraceInverse, [self, b]);
         y
