@@ -142,8 +142,7 @@ fn operations() -> Vec<Measured> {
                 let xs: Vec<Exact> = x[0].iter().map(|x| exact(*x)).collect();
                 let power = |i: usize, k: usize| (0..k).fold(exact(1.0), |p, _| p * &xs[i]);
                 let c: Vec<Exact> = x[1].iter().map(|c| exact(*c)).collect();
-                let value =
-                    |i: usize| sum((0..c.len()).map(|k| &c[k] * power(i, k)).collect());
+                let value = |i: usize| sum((0..c.len()).map(|k| &c[k] * power(i, k)).collect());
                 let slope = |i: usize| {
                     let term = |k: usize| &c[k] * exact(k as f64) * power(i, k - 1) * exact(g[i]);
                     sum((1..c.len()).map(term).collect())
@@ -195,17 +194,13 @@ fn measure(case: &Measured, device: &Device, dtype: DType) -> (f64, f64) {
         })
         .collect();
     let device = device.clone().autodiff();
-    let leaves: Vec<Tensor<1>> = data
-        .iter()
-        .map(|data| tensor([data.len()], data, &device, dtype).require_grad())
-        .collect();
+    let leaves: Vec<Tensor<1>> =
+        data.iter().map(|data| tensor([data.len()], data, &device, dtype).require_grad()).collect();
     let output = (case.operation)(&leaves);
     let count = output.dims()[0];
-    let cotangent: Vec<f64> =
-        (0..count).map(|_| number(&mut random, 0.5, 1.5, dtype)).collect();
+    let cotangent: Vec<f64> = (0..count).map(|_| number(&mut random, 0.5, 1.5, dtype)).collect();
     let (values, gradients) = (case.reference)(&data, &cotangent);
-    let grads =
-        (output.clone() * tensor([count], &cotangent, &device, dtype)).sum().backward();
+    let grads = (output.clone() * tensor([count], &cotangent, &device, dtype)).sum().backward();
     let forward = worst(numbers(output), &values, dtype);
     let backward = leaves.iter().zip(&gradients).map(|(leaf, expected)| {
         worst(numbers(leaf.grad(&grads).expect("it is tracked")), expected, dtype)

@@ -17,6 +17,7 @@ mod function;
 mod graph;
 mod hooks;
 mod lifetime;
+mod linalg;
 mod linear;
 mod operations;
 mod planted;

@@ -2,7 +2,7 @@
 //! cotangent that is ignored, a broadcast that is not summed. Each beside its right twin, which must
 //! pass.
 
-use burn::tensor::{DType, Tensor};
+use burn::tensor::{DType, Device, Tensor};
 use burn_autograd::gradcheck::{Report, Verdict, gradcheck, gradgradcheck};
 use burn_autograd::prelude::*;
 
@@ -198,5 +198,54 @@ fn a_backward_that_is_cut_off_has_a_wrong_second_derivative() {
             let expected = if planted == Planted::Nothing { Verdict::Pass } else { Verdict::Fail };
             assert_eq!(report.verdict(), expected, "{report}");
         }
+    }
+}
+
+/// (A·B⁻¹)ᵀ + tr(A)·B, with the backward that was published for it, or with the right one.
+#[derive(Debug, Clone)]
+struct TraceInverse {
+    published: bool,
+}
+
+impl Function<2> for TraceInverse {
+    fn forward(&self, ctx: &mut Context, [a, b]: [Var; 2]) -> [Var; 1] {
+        ctx.save([&a, &b]);
+        [a.matmul(&b.clone().inverse()).transpose() + a.trace() * b]
+    }
+    fn backward(&self, ctx: Saved, [g]: [Var; 1]) -> [Option<Var>; 2] {
+        let [a, b] = ctx.tensors();
+        let n = b.shape()[0];
+        let identity =
+            Var::new(Tensor::<2>::eye(n, &Device::new(b.device())).cast(b.dtype()).into_dispatch());
+        let inverse = b.clone().inverse().transpose();
+        let (g_first, inner, last) = if self.published {
+            (g.clone(), g.clone().trace(), g.clone().trace() * &b)
+        } else {
+            (g.transpose(), (&g * &b).sum_dims(&[0, 1]), a.clone().trace() * &g)
+        };
+        let da = g_first.matmul(&inverse) + inner * identity;
+        let db = last - inverse.matmul(&a.transpose()).matmul(&g_first).matmul(&inverse);
+        [Some(da), Some(db)]
+    }
+}
+
+/// It uses Ḡ instead of Ḡᵀ, tr(Ḡ) instead of ⟨Ḡ, B⟩, and tr(Ḡ)·B instead of tr(A)·Ḡ.
+#[test]
+fn the_published_backward_of_trace_inverse_is_rejected() {
+    for device in cpu() {
+        let a: Tensor<2> = tensor([2, 2], &[0.75, -1.25, 1.5, -0.625], &device, DType::F64);
+        let b: Tensor<2> = tensor([2, 2], &[3.0, 0.5, -0.75, 2.0], &device, DType::F64);
+        let check = |published: bool| {
+            let function = TraceInverse { published };
+            gradcheck(
+                move |inputs: (Tensor<2>, Tensor<2>)| -> Tensor<2> { function.apply_all(inputs) },
+                (a.clone(), b.clone()),
+            )
+        };
+        check(false).assert_pass();
+        let report = check(true);
+        rejected(vec![report.clone()], "FAIL      jacobian");
+        let text = report.to_string();
+        assert!(text.contains("input 0 at [0, 0]"), "{text}");
     }
 }

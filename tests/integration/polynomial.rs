@@ -20,7 +20,8 @@ fn long_inputs_are_covered_once() {
     for device in cpu() {
         let device = device.autodiff();
         let data: Vec<f64> = (0..LONG).map(|i| ((i * 7919) % 2003) as f64 / 1000.0 - 1.0).collect();
-        let weight: Vec<f64> = (0..LONG).map(|i| ((i * 104_729) % 997) as f64 / 500.0 - 1.0).collect();
+        let weight: Vec<f64> =
+            (0..LONG).map(|i| ((i * 104_729) % 997) as f64 / 500.0 - 1.0).collect();
         let c = [0.5, -1.0, 0.25, 2.0, -0.75];
         let x: Tensor<1> = tensor([LONG], &data, &device, DType::F64).require_grad();
         let coefficients: Tensor<1> = tensor([5], &c, &device, DType::F64).require_grad();
@@ -106,7 +107,8 @@ fn the_tutorial_fits_have_pytorchs_losses() {
     let fit = |device: &Device, start: &[f64], rate: f64, legendre: bool| {
         let device = device.clone().autodiff();
         let step = 2.0 * std::f64::consts::PI / 1999.0;
-        let data: Vec<f64> = (0..2000).map(|i| -std::f64::consts::PI + step * f64::from(i)).collect();
+        let data: Vec<f64> =
+            (0..2000).map(|i| -std::f64::consts::PI + step * f64::from(i)).collect();
         let target: Vec<f64> = data.iter().map(|x| x.sin()).collect();
         let x: Tensor<1> = tensor([2000], &data, &device, DType::F64);
         let t: Tensor<1> = tensor([2000], &target, &device, DType::F64);
@@ -136,7 +138,8 @@ fn the_tutorial_fits_have_pytorchs_losses() {
         // Symmetry: zero up to what rounding leaves of sums of 2,000 terms.
         assert!(p[0].abs() < 1e-14 && p[2].abs() < 1e-14, "{p:?}");
         let (losses, p) = fit(&device, &[0.0, -1.0, 0.0, 0.3], 5e-6, true);
-        for (loss, expected) in losses.iter().zip([209.958_385, 50.978_558, 14.877_818, 8.943_643]) {
+        for (loss, expected) in losses.iter().zip([209.958_385, 50.978_558, 14.877_818, 8.943_643])
+        {
             assert!((loss - expected).abs() < 5e-7, "{loss} {expected}");
         }
         assert!((p[1] + 2.208_526_415_2).abs() < 5e-11 && (p[3] - 0.255_486_112_5).abs() < 5e-11);

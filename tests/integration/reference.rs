@@ -58,6 +58,13 @@ fn cases() -> Vec<Case> {
     file.cases
 }
 
+/// The cases of linear algebra.
+pub(crate) fn linear_algebra() -> Vec<Case> {
+    let file: File = serde_json::from_str(include_str!("../data/torch-f64-linalg.json"))
+        .expect("the file has this form");
+    file.cases
+}
+
 fn forward<const D: usize>(op: &str, inputs: &[Tensor<D>]) -> Tensor<D> {
     let input = |index: usize| inputs[index].clone();
     match op {

@@ -16,6 +16,8 @@ pub enum ErrorKind {
     Contract,
     /// A derivative was asked for that does not exist.
     Derivative,
+    /// A value is not in the domain, like a singular matrix.
+    Value,
 }
 
 /// A refused argument: the operation, the argument, what was expected and what came.

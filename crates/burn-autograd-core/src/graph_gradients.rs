@@ -87,9 +87,7 @@ pub fn gradients<const D: usize, I: Tensors>(loss: Tensor<D>, inputs: I) -> Resu
 ///
 /// Burn tells nobody whether a graph has been consumed, it panics; and it does so before it has
 /// touched anything.
-fn backward(
-    loss: DispatchTensor,
-) -> Result<<Dispatch as AutodiffBackend>::Gradients, Error> {
+fn backward(loss: DispatchTensor) -> Result<<Dispatch as AutodiffBackend>::Gradients, Error> {
     let run = AssertUnwindSafe(|| <Dispatch as AutodiffBackend>::backward(loss));
     catch_unwind(run).map_err(|payload| {
         let text = payload.downcast_ref::<String>().map(String::as_str);

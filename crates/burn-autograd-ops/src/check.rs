@@ -21,6 +21,11 @@ pub fn cases(seed: u64) -> Vec<Case> {
         crate::sum_squared_error::check::cases,
         crate::linear::check::cases,
         crate::cross_entropy::check::cases,
+        crate::solve::check::cases,
+        crate::inverse::check::cases,
+        crate::trace::check::cases,
+        crate::det::check::cases,
+        crate::trace_inverse::check::cases,
     ]
     .into_iter()
     .flat_map(|cases| cases(&mut random))
@@ -36,6 +41,31 @@ pub(crate) struct Domain {
     pub(crate) kinks: &'static [f64],
     /// By how many units in the last place an adapter's built-in functions may be off here.
     pub(crate) intrinsic_ulps: f64,
+}
+
+/// Random matrices, which n on the diagonal keeps away from singular ones where that is asked for: by
+/// Gershgorin no eigenvalue is below n⁄2, so that none reaches 0 within a step of ¼.
+pub(crate) fn matrices(
+    random: &mut SplitMix64,
+    shapes: &[(&[usize], bool)],
+) -> Vec<burn_autograd_gradcheck::Array> {
+    shapes
+        .iter()
+        .map(|(shape, invertible)| {
+            let n = shape[shape.len() - 1];
+            let mut array = burn_autograd_gradcheck::Array::from_fn(shape.to_vec(), || {
+                random.uniform(-0.5, 0.5)
+            });
+            if *invertible {
+                for place in array.data.iter_mut().enumerate() {
+                    if place.0 % (n * n) % (n + 1) == 0 {
+                        *place.1 += n as f64;
+                    }
+                }
+            }
+            array
+        })
+        .collect()
 }
 
 const FIRST_STEP: f64 = 0.25;

@@ -10,6 +10,12 @@
 //! | [`sum_squared_error`](mod@sum_squared_error) | Σ (p − t)² | 2·(p − t), and its opposite | both arguments |
 //! | [`linear`](mod@linear) | x·Wᵀ + b | ȳ·W, ȳᵀ·x, Σ ȳ | the factors that are needed |
 //! | [`cross_entropy`](mod@cross_entropy) | −ln softmax at the target | softmax − 1 at the target | the logits, two numbers a row |
+//! | [`solve`](mod@solve) | X with A·X = B, or X·A = B | B̄ = A⁻ᵀ·X̄, Ā = −B̄·Xᵀ | A, its factors, X |
+//! | [`inverse`](mod@inverse) | A⁻¹ | −Yᵀ·Ȳ·Yᵀ | the output |
+//! | [`trace`](mod@trace) | Σ aᵢᵢ | ȳ·I | nothing |
+//! | [`det`](mod@det) | det A; the sign and ln\|det A\| | ȳ times the cofactors; ȳ·A⁻ᵀ | A, its factors |
+//! | [`trace_inverse`](mod@trace_inverse) | (A·B⁻¹)ᵀ + tr(A)·B | (B⁻¹·G)ᵀ + ⟨G, B⟩·I; −Y₁·(B⁻¹·G)ᵀ + tr(A)·G | A, B, its factors, Y₁ = (A·B⁻¹)ᵀ |
+//! | [`condition_estimate`](mod@condition_estimate) | ‖A‖₁·‖A⁻¹‖₁ | none | nothing |
 //!
 //! Each is a folder: `mod.rs` has the definition and what users call, `spec.rs` forward and backward
 //! in Burn's own operations, `backward.rs` what is saved and the explicit backward, `kernel.rs` the
@@ -28,29 +34,42 @@
     )
 )]
 
+pub mod condition_estimate;
 pub mod cross_entropy;
+pub mod det;
 pub mod exp;
+pub mod inverse;
 pub mod legendre_p3;
 pub mod linear;
+pub mod lu;
 pub mod multiply_add;
 pub mod polynomial;
 pub mod relu;
 #[cfg(feature = "router")]
 pub mod remote;
+pub mod solve;
 pub mod sum_squared_error;
 mod support;
+pub mod trace;
+pub mod trace_inverse;
 
 #[cfg(feature = "check")]
 pub mod check;
 
 /// The tensor methods of every operation.
 pub mod prelude {
+    pub use crate::condition_estimate::TensorConditionEstimate;
     pub use crate::cross_entropy::TensorCrossEntropy;
+    pub use crate::det::TensorDet;
     pub use crate::exp::TensorExp;
+    pub use crate::inverse::TensorInverse;
     pub use crate::legendre_p3::TensorLegendreP3;
     pub use crate::linear::TensorLinear;
     pub use crate::multiply_add::TensorMultiplyAdd;
     pub use crate::polynomial::TensorPolynomial;
     pub use crate::relu::TensorRelu;
+    pub use crate::solve::TensorSolve;
     pub use crate::sum_squared_error::TensorSumSquaredError;
+    pub use crate::trace::TensorTrace;
+    pub use crate::trace_inverse::TensorTraceInverse;
 }

@@ -41,17 +41,22 @@ pub mod prelude {
     };
     #[cfg(feature = "autodiff")]
     pub use burn_autograd_core::{retain_grad, with_hook};
+    pub use burn_autograd_ops::condition_estimate::condition_estimate;
     pub use burn_autograd_ops::cross_entropy::{
         CrossEntropyLoss, CrossEntropyOptions, cross_entropy,
     };
+    pub use burn_autograd_ops::det::{det, log_abs_det};
     pub use burn_autograd_ops::exp::exp;
+    pub use burn_autograd_ops::inverse::inverse;
     pub use burn_autograd_ops::legendre_p3::legendre_p3;
     pub use burn_autograd_ops::linear::{Linear, LinearConfig, linear};
     pub use burn_autograd_ops::multiply_add::multiply_add;
     pub use burn_autograd_ops::polynomial::{Polynomial3, polynomial};
     pub use burn_autograd_ops::prelude::*;
     pub use burn_autograd_ops::relu::{Relu, relu};
+    pub use burn_autograd_ops::solve::{solve, solve_right, solve_vector};
     pub use burn_autograd_ops::sum_squared_error::{SumSquaredErrorLoss, sum_squared_error};
+    pub use burn_autograd_ops::trace_inverse::trace_inverse;
 }
 
 /// The release of Burn that this release is for.

@@ -427,7 +427,11 @@ impl Replay {
             }
             O::Custom(custom) => {
                 let inputs = custom.inputs.iter().map(|input| self.float(input).cloned());
-                let found = super::custom::run(&custom.id, inputs.collect::<Option<_>>()?, &custom.scalars)?;
+                let found = super::custom::run(
+                    &custom.id,
+                    inputs.collect::<Option<_>>()?,
+                    &custom.scalars,
+                )?;
                 return Some(found.into_iter().map(Value::Float).collect());
             }
             _ => return None,

@@ -6,7 +6,8 @@
 //!   adapter's own exponential gives, which WGSL bounds by 3 + 2|x| units.
 //! - **Shapes**: any rank, any shape, also empty; the output has the input's.
 //! - **Data types**: the float types that the device computes with. Kernels: `f32` and `f64` on
-//!   Flex and NdArray, every float type of the adapter on wgpu, cuda, rocm, metal.
+//!   Flex and NdArray, every float type of the adapter on wgpu, cuda, rocm, metal; with Burn's fusion
+//!   its compiler makes them, of this operation and its neighbours.
 //!   Not `f64` on wgpu, whose languages have no exponential of it: it is refused.
 //! - **Saved**: the *output*, not the input: the backward then is one product.
 
@@ -45,13 +46,13 @@ pub struct Exp;
 )]
 pub trait ExpOps: Backend {
     /// eˣ.
-    #[fusion(id = "burn_autograd::exp", dtype = x, shape = x)]
+    #[fusion(default)]
     fn exp(x: FloatTensor<Self>) -> FloatTensor<Self> {
         spec::forward::<Self>(x)
     }
 
     /// grad·y, where y = eˣ is the output, for tensors of one shape.
-    #[fusion(id = "burn_autograd::exp_backward", dtype = grad, shape = grad)]
+    #[fusion(default)]
     fn exp_backward(y: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
         spec::backward::<Self>(y, grad)
     }

@@ -4,13 +4,21 @@ use burn::backend::Backend;
 use burn::backend::tensor::FloatTensor;
 use burn_autograd_core::Var;
 
+use crate::support::is_empty;
+
 /// eˣ.
 pub(super) fn forward<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+    if is_empty(&x) {
+        return x;
+    }
     Var::<B>::new(x).exp().into_primitive()
 }
 
 /// grad·y.
 pub(super) fn backward<B: Backend>(y: FloatTensor<B>, grad: FloatTensor<B>) -> FloatTensor<B> {
+    if is_empty(&grad) {
+        return grad;
+    }
     gradient(&Var::<B>::new(y), Var::new(grad)).into_primitive()
 }
 

@@ -1,4 +1,5 @@
-//! The CubeCL kernels: one launch each. With Burn's fusion they are queued like its own operations.
+//! The CubeCL kernels: one launch each. With Burn's fusion the specification takes their place: it is
+//! compiled into one kernel with the operations before and after it, which saves passes over memory.
 
 use burn::backend::tensor::FloatTensor;
 use burn_cubecl::CubeBackend;
@@ -42,5 +43,23 @@ impl LegendreP3Ops for CubeBackend {
 
     fn legendre_p3_backward(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
         cube::binary::<Backward>(x, grad)
+    }
+}
+
+#[cfg(all(test, feature = "wgpu"))]
+mod tests {
+    use super::{CubeBackend, LegendreP3Ops};
+    use crate::support::cube::tests::check_binary;
+
+    /// Exact: the factors have few bits.
+    #[test]
+    fn kernels_follow_the_formulas() {
+        check_binary(
+            |x, _| CubeBackend::legendre_p3(x),
+            |x, _| (0.5 * (5.0 * f64::from(x).powi(3) - 3.0 * f64::from(x))) as f32,
+        );
+        check_binary(CubeBackend::legendre_p3_backward, |x, grad| {
+            (f64::from(grad) * 1.5 * (5.0 * f64::from(x).powi(2) - 1.0)) as f32
+        });
     }
 }

@@ -4,7 +4,8 @@
 //!   to ±∞ where the polynomial does; NaN gives NaN.
 //! - **Shapes**: any rank, any shape, also empty; the output has the input's.
 //! - **Data types**: the float types that the device computes with. Kernels: `f32` and `f64` on
-//!   Flex and NdArray, every float type of the adapter on wgpu, cuda, rocm, metal.
+//!   Flex and NdArray, every float type of the adapter on wgpu, cuda, rocm, metal; with Burn's fusion
+//!   its compiler makes them, of this operation and its neighbours.
 //! - **Saved**: the input, through Burn's checkpointer. Under gradient checkpointing the output is
 //!   recomputed.
 //! - **Source**: NIST Digital Library of Mathematical Functions, table 18.6.1 and section 14.7.
@@ -44,13 +45,13 @@ pub struct LegendreP3;
 )]
 pub trait LegendreP3Ops: Backend {
     /// P₃(x).
-    #[fusion(id = "burn_autograd::legendre_p3", dtype = x, shape = x)]
+    #[fusion(default)]
     fn legendre_p3(x: FloatTensor<Self>) -> FloatTensor<Self> {
         spec::forward::<Self>(x)
     }
 
     /// grad·P₃′(x), for tensors of one shape.
-    #[fusion(id = "burn_autograd::legendre_p3_backward", dtype = grad, shape = grad)]
+    #[fusion(default)]
     fn legendre_p3_backward(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
         spec::backward::<Self>(x, grad)
     }

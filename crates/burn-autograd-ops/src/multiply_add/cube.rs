@@ -1,5 +1,6 @@
 //! The CubeCL kernels: one launch forward for every broadcast, and one for both factors' gradients.
-//! With Burn's fusion they are queued like its own operations.
+//! With Burn's fusion the specification takes their place: it is compiled into one kernel with the
+//! operations before and after it, which saves passes over memory.
 
 use burn::backend::TensorMetadata;
 use burn::backend::cubecl::dtype_to_storage_type;
@@ -107,5 +108,29 @@ impl MultiplyAddOps for CubeBackend {
             );
         }
         (dw, dx)
+    }
+}
+
+#[cfg(all(test, feature = "wgpu"))]
+mod tests {
+    use super::{CubeBackend, MultiplyAddOps};
+    use crate::support::cube::tests::{check_binary, device, numbers, ramp, tensor};
+
+    /// Exact: the numbers have few bits.
+    #[test]
+    fn kernels_follow_the_formulas() {
+        let add = |w: &_, x: &_, b: &_| {
+            CubeBackend::multiply_add(Clone::clone(w), Clone::clone(x), Clone::clone(b))
+        };
+        check_binary(|w, x| add(&w, &x, &w), |w, x| w * x + w);
+        check_binary(|w, x| add(&w, &w, &x), |w, x| w * w + x);
+        check_binary(|w, x| CubeBackend::multiply_add_products(w.clone(), x, w).0, |w, x| w * x);
+        check_binary(|w, x| CubeBackend::multiply_add_products(w, x.clone(), x).1, |w, x| w * x);
+        let Some(device) = device() else { return };
+        let (w, x, b) = (ramp(3), ramp(8), ramp(1));
+        let tensors =
+            (tensor(&w, [3, 1], &device), tensor(&x, [1, 8], &device), tensor(&b, [1, 1], &device));
+        let expected: Vec<f32> = (0..24).map(|i| w[i / 8] * x[i % 8] + b[0]).collect();
+        assert_eq!(numbers(add(&tensors.0, &tensors.1, &tensors.2)), expected);
     }
 }

@@ -8,7 +8,8 @@
 //!   shape, each gradient its argument's. A gradient that sums over nothing is 0. (On wgpu with
 //!   fusion, Burn 0.22.1 itself loses results that are queued with operations on empty tensors.)
 //! - **Data types**: the float types that the device computes with. Kernels: `f32` and `f64` on
-//!   Flex and NdArray, every float type of the adapter on wgpu, cuda, rocm, metal.
+//!   Flex and NdArray, every float type of the adapter on wgpu, cuda, rocm, metal; with Burn's fusion
+//!   its compiler makes them, of this operation and its neighbours.
 //! - **Sums** of a broadcast gradient run in `f64` on Flex and NdArray, so that they lose nothing
 //!   over millions of terms.
 //! - **Tracking**: each of `w`, `x`, `b` may be untracked; only the needed gradients are computed,
@@ -81,7 +82,7 @@ impl Needs {
 )]
 pub trait MultiplyAddOps: Backend {
     /// w·x + b, for shapes that broadcast.
-    #[fusion(id = "burn_autograd::multiply_add", dtype = w, shape = common_shape(w, x, b))]
+    #[fusion(default)]
     fn multiply_add(
         w: FloatTensor<Self>,
         x: FloatTensor<Self>,
@@ -91,10 +92,7 @@ pub trait MultiplyAddOps: Backend {
     }
 
     /// (grad·x, grad·w) in the shape of `grad`, from one pass over the operands.
-    #[fusion(
-        id = "burn_autograd::multiply_add_products",
-        meta = |_w, _x, grad| (grad.clone(), grad.clone())
-    )]
+    #[fusion(default)]
     fn multiply_add_products(
         w: FloatTensor<Self>,
         x: FloatTensor<Self>,

@@ -1,11 +1,12 @@
 //! Forward and backward in Burn's own operations.
 
-use burn::backend::Backend;
 use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::Shape;
 use burn_autograd_core::Var;
 
-use super::{Gradients, MultiplyAddOps, Needs};
+use super::{Gradients, MultiplyAddOps, Needs, common_shape};
+use crate::support::is_empty;
 
 /// w·x + b.
 pub(super) fn forward<B: MultiplyAddOps>(
@@ -13,7 +14,12 @@ pub(super) fn forward<B: MultiplyAddOps>(
     x: FloatTensor<B>,
     b: FloatTensor<B>,
 ) -> FloatTensor<B> {
-    (Var::<B>::new(w) * Var::new(x) + Var::new(b)).into_primitive()
+    let shape = common_shape(&w.shape(), &x.shape(), &b.shape());
+    let w = Var::<B>::new(w);
+    if shape.num_elements() == 0 {
+        return w.expand(shape).into_primitive();
+    }
+    (w * Var::new(x) + Var::new(b)).into_primitive()
 }
 
 /// (grad·x, grad·w).
@@ -22,6 +28,9 @@ pub(super) fn products<B: MultiplyAddOps>(
     x: FloatTensor<B>,
     grad: FloatTensor<B>,
 ) -> (FloatTensor<B>, FloatTensor<B>) {
+    if is_empty(&grad) {
+        return (grad.clone(), grad);
+    }
     let (w, x, grad) = (Var::<B>::new(w), Var::new(x), Var::new(grad));
     ((&grad * x).into_primitive(), (grad * w).into_primitive())
 }

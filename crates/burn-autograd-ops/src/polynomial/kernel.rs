@@ -74,12 +74,7 @@ pub(super) fn forward<T: Real>(x: &[T], c: &[T]) -> Vec<T> {
 ///
 /// The sums run in `f64`, in parts that depend on the length alone, so that they are the same on
 /// every number of threads.
-pub(super) fn backward<T: Real>(
-    x: &[T],
-    c: &[T],
-    grad: &[T],
-    needs: Needs,
-) -> [Option<Vec<T>>; 2] {
+pub(super) fn backward<T: Real>(x: &[T], c: &[T], grad: &[T], needs: Needs) -> [Option<Vec<T>>; 2] {
     let len = x.len();
     let mut dx = Vec::with_capacity(if needs.x { len } else { 0 });
     let slope: Vec<T> =

@@ -260,8 +260,8 @@ impl Polynomial3 {
     /// With these coefficients a, b, c, d.
     #[must_use]
     pub fn new(coefficients: [f64; 4], device: &Device) -> Self {
-        let [a, b, c, d] = coefficients
-            .map(|value| Param::from_tensor(Tensor::<1>::from_data([value], device)));
+        let [a, b, c, d] =
+            coefficients.map(|value| Param::from_tensor(Tensor::<1>::from_data([value], device)));
         Self { a, b, c, d }
     }
 

@@ -45,8 +45,7 @@ fn backward<T: Stored>(
     let [x, c, grad] = [x, c, grad].map(ndarray::contiguous::<T>);
     let [xs, cs, grad] = [&x, &c, &grad].map(ndarray::slice::<T>);
     let found = kernel::backward(xs, cs, grad, needs).into_iter().zip([x.shape(), c.shape()]);
-    let wrap = |(data, shape): (Option<Vec<T>>, &[usize])| {
-        Some(T::wrap(ndarray::from_vec(data?, shape)))
-    };
+    let wrap =
+        |(data, shape): (Option<Vec<T>>, &[usize])| Some(T::wrap(ndarray::from_vec(data?, shape)));
     Floats(found.filter_map(wrap).collect())
 }

@@ -1,4 +1,5 @@
-//! The CubeCL kernels: one launch each. With Burn's fusion they are queued like its own operations.
+//! The CubeCL kernels: one launch each. With Burn's fusion the specification takes their place: it is
+//! compiled into one kernel with the operations before and after it, which saves passes over memory.
 
 use burn::backend::tensor::FloatTensor;
 use burn_cubecl::CubeBackend;
@@ -47,5 +48,18 @@ impl ReluOps for CubeBackend {
         grad: FloatTensor<Self>,
     ) -> FloatTensor<Self> {
         cube::binary::<Backward>(x, grad)
+    }
+}
+
+#[cfg(all(test, feature = "wgpu"))]
+mod tests {
+    use super::{CubeBackend, ReluOps};
+    use crate::support::cube::tests::check_binary;
+
+    #[test]
+    fn kernels_follow_the_formulas() {
+        check_binary(|x, _| CubeBackend::self_defined_relu(x), |x, _| x.max(0.0));
+        let backward = CubeBackend::self_defined_relu_backward;
+        check_binary(backward, |x, grad| if x > 0.0 { grad } else { 0.0 });
     }
 }

@@ -6,7 +6,8 @@
 //!   Adapters may assume that there is no NaN, so that this holds on the CPU backends only.
 //! - **Shapes**: any rank, any shape, also empty; the output has the input's.
 //! - **Data types**: the float types that the device computes with. Kernels: `f32` and `f64` on
-//!   Flex and NdArray, every float type of the adapter on wgpu, cuda, rocm, metal.
+//!   Flex and NdArray, every float type of the adapter on wgpu, cuda, rocm, metal; with Burn's fusion
+//!   its compiler makes them, of this operation and its neighbours.
 //! - **Saved**: the input, through Burn's checkpointer. Under gradient checkpointing the output is
 //!   recomputed.
 //!
@@ -48,13 +49,13 @@ pub struct SelfDefinedRelu;
 )]
 pub trait ReluOps: Backend {
     /// max(x, 0).
-    #[fusion(id = "burn_autograd::relu", dtype = x, shape = x)]
+    #[fusion(default)]
     fn self_defined_relu(x: FloatTensor<Self>) -> FloatTensor<Self> {
         spec::forward::<Self>(x)
     }
 
     /// grad where x > 0, 0 elsewhere, for tensors of one shape.
-    #[fusion(id = "burn_autograd::relu_backward", dtype = grad, shape = grad)]
+    #[fusion(default)]
     fn self_defined_relu_backward(
         x: FloatTensor<Self>,
         grad: FloatTensor<Self>,

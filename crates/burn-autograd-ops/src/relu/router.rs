@@ -19,7 +19,10 @@ impl<C: RouterChannel> ReluOps for BackendRouter<C> {
         y
     }
 
-    fn self_defined_relu_backward(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+    fn self_defined_relu_backward(
+        x: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
         let dx = like(&grad);
         let [dx] = send(BACKWARD, [x, grad], [dx], vec![]);
         dx

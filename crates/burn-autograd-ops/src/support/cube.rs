@@ -165,3 +165,70 @@ pub(crate) fn binary<O: Binary>(a: CubeTensor, b: CubeTensor) -> CubeTensor {
     }
     y
 }
+
+/// What the kernels' tests need: with fusion, Burn's tensors do not reach the kernels.
+#[cfg(all(test, feature = "wgpu"))]
+pub(crate) mod tests {
+    use burn::backend::Backend;
+    use burn::backend::tensor::FloatTensor;
+    use burn::tensor::{DType, Shape};
+    use burn_cubecl::kernel::into_contiguous;
+    use burn_cubecl::tensor::CubeTensor;
+    use burn_cubecl::{CubeBackend, CubeDevice};
+
+    /// The wgpu device, if there is an adapter.
+    pub(crate) fn device() -> Option<CubeDevice> {
+        let device = CubeDevice::wgpu(Default::default()).ok()?;
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| device.client())).ok()?;
+        Some(device)
+    }
+
+    pub(crate) fn tensor(data: &[f32], shape: impl Into<Shape>, device: &CubeDevice) -> CubeTensor {
+        let client = device.client();
+        let handle = client.create_from_slice(bytemuck::cast_slice(data));
+        CubeTensor::new_contiguous(client, device.clone(), shape.into(), handle, DType::F32)
+    }
+
+    pub(crate) fn numbers(tensor: CubeTensor) -> Vec<f32> {
+        let tensor = into_contiguous(tensor);
+        let bytes = tensor.client.clone().read_one_unchecked(tensor.handle);
+        bytemuck::pod_collect_to_vec(&bytes)
+    }
+
+    /// Small odd multiples of 1/8, of both signs.
+    pub(crate) fn ramp(len: usize) -> Vec<f32> {
+        (0..len).map(|i| ((i * 37 % 64) as f32 - 31.5) / 4.0).collect()
+    }
+
+    fn swap_dims<B: Backend>(tensor: FloatTensor<B>) -> FloatTensor<B> {
+        B::float_swap_dims(tensor, 0, 1)
+    }
+
+    /// Runs an operation of two tensors on lengths of every vector size, with nobody else holding
+    /// them, with the first and the second held, and on views.
+    pub(crate) fn check_binary(
+        run: impl Fn(CubeTensor, CubeTensor) -> CubeTensor,
+        formula: impl Fn(f32, f32) -> f32,
+    ) {
+        let Some(device) = device() else { return };
+        for len in [1, 3, 4, 6, 64, 1000, 4099] {
+            let a = ramp(len);
+            let b: Vec<f32> = a.iter().rev().copied().collect();
+            let expected: Vec<f32> = a.iter().zip(&b).map(|(&a, &b)| formula(a, b)).collect();
+            for held in [[false, false], [true, false], [false, true], [true, true]] {
+                let (first, second) = (tensor(&a, [len], &device), tensor(&b, [len], &device));
+                let keep = [held[0].then(|| first.clone()), held[1].then(|| second.clone())];
+                assert_eq!(numbers(run(first, second)), expected, "{len} {held:?}");
+                for (kept, data) in keep.into_iter().zip([&a, &b]) {
+                    assert!(kept.is_none_or(|kept| numbers(kept) == *data), "{len} {held:?}");
+                }
+            }
+        }
+        let (a, b) = (ramp(35), ramp(70)[35..].to_vec());
+        let view = tensor(&a, [7, 5], &device);
+        let view = swap_dims::<CubeBackend>(view);
+        let expected: Vec<f32> =
+            (0..35).map(|place| formula(a[place % 7 * 5 + place / 7], b[place])).collect();
+        assert_eq!(numbers(run(view, tensor(&b, [5, 7], &device))), expected);
+    }
+}

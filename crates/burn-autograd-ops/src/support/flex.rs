@@ -1,10 +1,13 @@
 //! The CPU kernels on the Flex backend's tensors.
 
-use burn::tensor::DType;
+use burn::backend::Flex;
+use burn::backend::ops::FloatTensorOps;
+use burn::tensor::{DType, FloatDType};
 use burn_flex::{FlexTensor, Layout};
 
 use super::Real;
 use super::cpu::{self, Map};
+use super::matrices::Matrices;
 
 /// Runs `map` over tensors of one shape, in `f32` or `f64`; gives the tensors back if they have
 /// another data type. A contiguous operand that nobody else holds is overwritten.
@@ -57,6 +60,42 @@ pub(crate) fn slice<T: Real>(tensor: &FlexTensor) -> &[T] {
 
 pub(crate) fn from_vec<T: Real>(data: Vec<T>, shape: burn::tensor::Shape) -> FlexTensor {
     FlexTensor::new(burn::tensor::Bytes::from_elems(data), Layout::contiguous(shape), T::dtype())
+}
+
+/// The matrices of a tensor, which may be a view whose strides are not negative.
+pub(crate) fn matrices<T: Real>(tensor: &FlexTensor) -> Matrices<'_, T> {
+    let layout = tensor.layout();
+    let strides: Vec<usize> = layout.strides().iter().map(|&stride| stride as usize).collect();
+    Matrices::new(tensor.storage::<T>(), layout.start_offset(), &layout.shape()[..], &strides)
+}
+
+/// The same tensor, without negative strides: copied only if it has some.
+pub(crate) fn forwards(tensor: FlexTensor) -> FlexTensor {
+    if tensor.layout().strides().iter().all(|&stride| stride >= 0) {
+        tensor
+    } else {
+        tensor.to_contiguous()
+    }
+}
+
+/// The same tensor, each of whose matrices is row-major: copied only if one is not.
+pub(crate) fn rows_together(tensor: FlexTensor) -> FlexTensor {
+    let layout = tensor.layout();
+    let rank = layout.num_dims();
+    let columns = layout.shape()[rank - 1] as isize;
+    let strides = layout.strides();
+    let together = strides[rank - 2..] == [columns, 1] && strides.iter().all(|&stride| stride >= 0);
+    if together { tensor } else { tensor.to_contiguous() }
+}
+
+/// Runs a function in `f32` on tensors of a smaller type, and rounds its result to that.
+pub(crate) fn in_single<const K: usize>(
+    tensors: [FlexTensor; K],
+    function: impl FnOnce([FlexTensor; K]) -> FlexTensor,
+) -> FlexTensor {
+    let dtype = tensors[0].dtype();
+    let result = function(tensors.map(|tensor| Flex::float_cast(tensor, FloatDType::F32)));
+    Flex::float_cast(result, dtype.into())
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ pub(crate) mod cpu;
 pub(crate) mod cube;
 #[cfg(feature = "flex")]
 pub(crate) mod flex;
+pub(crate) mod lanes;
+pub(crate) mod matrices;
 #[cfg(feature = "ndarray")]
 pub(crate) mod ndarray;
 mod real;
@@ -14,6 +16,12 @@ mod real;
 pub(crate) mod router;
 
 pub(crate) use real::Real;
+
+/// Whether there is nothing to compute. Burn 0.22.1's fusion loses results that are queued together
+/// with an operation on an empty tensor: none is queued then.
+pub(crate) fn is_empty(tensor: &impl burn::backend::TensorMetadata) -> bool {
+    tensor.shape().num_elements() == 0
+}
 
 /// Checks two float arguments that must have one shape.
 pub(crate) fn same_shape(

@@ -6,6 +6,7 @@ use ndarray::{ArrayD, IxDyn};
 
 use super::Real;
 use super::cpu::{self, Map};
+use super::matrices::Matrices;
 
 /// A float type that NdArray stores.
 pub(crate) trait Stored: Real {
@@ -100,6 +101,11 @@ pub(crate) fn contiguous<T: Stored>(tensor: NdArrayTensor) -> SharedArray<T> {
 /// The elements of a tensor in row-major order.
 pub(crate) fn slice<T: Stored>(array: &SharedArray<T>) -> &[T] {
     array.as_slice().expect("the tensor was put in row-major order")
+}
+
+/// The matrices of a tensor in row-major order.
+pub(crate) fn matrices<T: Stored>(array: &SharedArray<T>) -> Matrices<'_, T> {
+    Matrices::contiguous(slice(array), array.shape())
 }
 
 pub(crate) fn from_vec<T: Stored>(data: Vec<T>, shape: &[usize]) -> SharedArray<T> {

@@ -43,8 +43,8 @@ pub(crate) fn send<C: RouterClient, const N: usize, const M: usize>(
 ) -> [RouterTensor<C>; M] {
     let client = inputs[0].client.clone();
     let inputs = inputs.map(RouterTensor::into_ir);
-    let outputs = outputs
-        .map(|(shape, dtype)| TensorIr::uninit(client.create_empty_handle(), shape, dtype));
+    let outputs =
+        outputs.map(|(shape, dtype)| TensorIr::uninit(client.create_empty_handle(), shape, dtype));
     let operation = CustomOpIr::with_scalars(id, &inputs, &outputs, scalars);
     let found = client.register(OperationIr::Custom(operation));
     found.try_into().unwrap_or_else(|_| panic!("{id}: as many results as were declared"))

@@ -1,0 +1,90 @@
+//! How much a solution with a matrix may lose: its condition number, κ₁ = ‖A‖₁·‖A⁻¹‖₁.
+//!
+//! The relative error of a solution is about κ₁ times that of its right-hand side and of the
+//! arithmetic: of 16 digits, log₁₀ κ₁ are lost.
+//!
+//! - **Definition**: ‖A‖₁ is the largest sum of magnitudes in a column. The inverse is computed, so
+//!   that the number is that of the formula, off by the accuracy of the inverse: for κ₁ near 1⁄ε only
+//!   its order of magnitude means anything. An exactly singular matrix has ∞, one with an
+//!   entry that is not finite NaN, the 0×0 matrix 0.
+//! - **Shapes**: `[.., n, n]` gives `[.., 1, 1]`.
+//! - **Data types**: those of [`inverse`](mod@crate::inverse).
+//! - **Derivative**: none; the result is a constant.
+//! - **Cost**: 2⅔n³ operations.
+
+use burn::backend::{Dispatch, TensorMetadata as _};
+use burn::tensor::Tensor;
+use burn_autograd_core::{Error, Var, check as arguments};
+
+use crate::inverse::InverseOps;
+use crate::lu::arguments::factored;
+use crate::lu::number_shape;
+
+/// κ₁ = ‖A‖₁·‖A⁻¹‖₁ for matrices `[.., n, n]`, as `[.., 1, 1]`, a constant.
+///
+/// # Panics
+///
+/// If the matrices are not square, or the device cannot compute with the data type;
+/// [`try_condition_estimate`] returns an error.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::condition_estimate::condition_estimate;
+///
+/// let a = Tensor::<2>::from_floats([[0.0, 2.0], [8.0, 0.0]], &Device::flex());
+/// assert_eq!(condition_estimate(a).into_scalar::<f32>(), 4.0);
+/// # }
+/// ```
+pub fn condition_estimate<const D: usize>(a: Tensor<D>) -> Tensor<D> {
+    try_condition_estimate(a).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The same as [`condition_estimate`], with an error instead of a panic.
+///
+/// # Errors
+///
+/// If the matrices are not square, or the device cannot compute with the data type.
+pub fn try_condition_estimate<const D: usize>(a: Tensor<D>) -> Result<Tensor<D>, Error> {
+    let a = a.into_dispatch();
+    arguments::floats("condition_estimate", &[("a", &a)])?;
+    factored("condition_estimate", "a", &a.shape(), a.dtype())?;
+    Ok(number(&Var::new(a)).into_tensor())
+}
+
+/// κ₁.
+fn number(a: &Var) -> Var {
+    let a = a.detach();
+    if a.shape().num_elements() == 0 {
+        return a.full(number_shape(&a.shape()), 0.0);
+    }
+    let inverse = Var::new(<Dispatch as InverseOps>::inverse(a.primitive().clone()));
+    let norm = |x: &Var| x.abs().sum_dim(x.rank() - 2).max_dim(x.rank() - 1);
+    let size = norm(&a);
+    let number = &size * norm(&inverse);
+    let singular = number.is_nan() & !size.is_nan() & size.lower_elem(f64::INFINITY);
+    number.mask_fill(&singular, f64::INFINITY)
+}
+
+/// [`condition_estimate`] as a method.
+pub trait TensorConditionEstimate {
+    /// κ₁; see [`condition_estimate`].
+    #[must_use]
+    fn condition_estimate(self) -> Self;
+}
+
+impl<const D: usize> TensorConditionEstimate for Tensor<D> {
+    fn condition_estimate(self) -> Self {
+        condition_estimate(self)
+    }
+}
+
+/// A constant, also where the variable is being differentiated.
+impl TensorConditionEstimate for Var {
+    #[track_caller]
+    fn condition_estimate(self) -> Self {
+        factored("condition_estimate", "a", &self.shape(), self.dtype())
+            .unwrap_or_else(|error| panic!("{error}"));
+        number(&self)
+    }
+}

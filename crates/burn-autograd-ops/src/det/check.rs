@@ -1,0 +1,43 @@
+//! Where the gradients are proven; the matrices are those of [`solve`](crate::solve::check), and for
+//! the determinant any up to n = 3.
+
+use burn::tensor::Tensor;
+use burn_autograd_gradcheck::suite::Case;
+use burn_autograd_gradcheck::{SplitMix64, Subject};
+
+use super::{det, det_vjp, log_abs_det, log_abs_det_vjp};
+use crate::check::matrices;
+
+fn case<const D: usize>(random: &mut SplitMix64, shape: [usize; D]) -> Case {
+    let inputs = matrices(random, &[(&shape, shape[D - 1] > 3)]);
+    Case::new("det", format!("{shape:?}"), Subject::new(det::<D>), inputs)
+        .vjp(Subject::product(|a: Tensor<D>, grad: Tensor<D>| det_vjp(a, grad)))
+}
+
+/// WGSL bounds the error of `log` outside [½, 2] by 3 units; sums of up to five of them.
+fn log<const D: usize>(random: &mut SplitMix64, shape: [usize; D]) -> Case {
+    let inputs = matrices(random, &[(&shape, true)]);
+    let function = |a: Tensor<D>| log_abs_det(a).1;
+    Case::new("det", format!("log {shape:?}"), Subject::new(function), inputs)
+        .vjp(Subject::product(|a: Tensor<D>, grad: Tensor<D>| log_abs_det_vjp(a, grad)))
+        .intrinsic_ulps(15.0)
+}
+
+/// The cases of this operation.
+pub(crate) fn cases(random: &mut SplitMix64) -> Vec<Case> {
+    let empty = "Burn 0.22.1's fusion mishandles empty tensors (burn #5310)";
+    vec![
+        case(random, [1, 1]),
+        case(random, [2, 2]),
+        case(random, [3, 3]),
+        case(random, [5, 5]),
+        case(random, [2, 3, 3]),
+        case(random, [2, 1, 4, 4]),
+        log(random, [1, 1]),
+        log(random, [3, 3]),
+        log(random, [2, 5, 5]),
+        case(random, [0, 0]).except("wgpu", empty),
+        case(random, [0, 2, 2]).except("wgpu", empty),
+        log(random, [2, 0, 0]).except("wgpu", empty),
+    ]
+}

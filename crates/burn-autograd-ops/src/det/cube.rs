@@ -1,0 +1,5 @@
+use burn_cubecl::CubeBackend;
+
+use super::DetOps;
+
+impl DetOps for CubeBackend {}

@@ -1,0 +1,29 @@
+//! Where the gradient is proven; the matrices are those of [`solve`](crate::solve::check).
+
+use burn::tensor::Tensor;
+use burn_autograd_gradcheck::suite::Case;
+use burn_autograd_gradcheck::{SplitMix64, Subject};
+
+use super::{inverse, inverse_vjp};
+use crate::check::matrices;
+
+fn case<const D: usize>(random: &mut SplitMix64, shape: [usize; D]) -> Case {
+    let inputs = matrices(random, &[(&shape, true)]);
+    Case::new("inverse", format!("{shape:?}"), Subject::new(inverse::<D>), inputs)
+        .vjp(Subject::product(|a: Tensor<D>, grad: Tensor<D>| inverse_vjp(a, grad)))
+}
+
+/// The cases of this operation.
+pub(crate) fn cases(random: &mut SplitMix64) -> Vec<Case> {
+    let empty = "Burn 0.22.1's fusion mishandles empty tensors (burn #5310)";
+    vec![
+        case(random, [1, 1]),
+        case(random, [2, 2]),
+        case(random, [3, 3]),
+        case(random, [5, 5]),
+        case(random, [2, 3, 3]),
+        case(random, [2, 1, 2, 2]),
+        case(random, [0, 0]).except("wgpu", empty),
+        case(random, [0, 2, 2]).except("wgpu", empty),
+    ]
+}

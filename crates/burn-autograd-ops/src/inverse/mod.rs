@@ -1,0 +1,168 @@
+//! The inverse of a matrix, Y = A⁻¹.
+//!
+//! With Ȳ the gradient of Y:  Ā = −Yᵀ·Ȳ·Yᵀ.
+//!
+//! - **Domain**: matrices that are not singular; what a singular one gives is said in
+//!   [`lu`](crate::lu): NaN in each entry of its own inverse and gradient, unless [`try_inverse`] is
+//!   asked. To multiply by an inverse, [`solve`](mod@crate::solve) instead: it is faster and more accurate.
+//! - **Shapes**: `[.., n, n]`; n and the batch may be 0.
+//! - **Data types**: the float types that the device computes with; see [`lu`](crate::lu) for
+//!   `f16` and `bf16`.
+//! - **Accuracy**: that of [`solve`](mod@crate::solve) with the identity.
+//! - **Cost**: 2⅔n³ operations forward, 4n³ backward.
+//! - **Saved**: the output alone.
+
+mod backward;
+#[cfg(feature = "check")]
+pub(crate) mod check;
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Dispatch, TensorMetadata, backend_extension};
+use burn::tensor::Tensor;
+use burn_autograd_core::{Error, Var, apply_rule, check as arguments};
+
+use crate::lu::arguments::{factored, refuse_singular};
+use crate::lu::{LuOps, number_shape, scaled_identity};
+
+/// The rule of [`inverse`](fn@inverse), for [`differentiate`](burn_autograd_core::differentiate).
+#[derive(Debug, Clone, Copy)]
+pub struct Inverse;
+
+/// The backends' side of [`inverse`](fn@inverse): a solution with the identity.
+#[backend_extension(
+    Flex: cfg(feature = "flex"),
+    NdArray: cfg(feature = "ndarray"),
+    Cube: cfg(feature = "cube"),
+    Autodiff: cfg(feature = "autodiff"),
+    Fusion: cfg(feature = "fusion")
+)]
+pub trait InverseOps: LuOps {
+    /// A⁻¹.
+    #[fusion(default)]
+    fn inverse(a: FloatTensor<Self>) -> FloatTensor<Self> {
+        let ones = Var::<Self>::new(Self::float_ones(
+            number_shape(&a.shape()),
+            &a.device(),
+            a.dtype().into(),
+        ));
+        let shape = a.shape();
+        let identity = scaled_identity(&ones, shape[shape.num_dims() - 1]);
+        Self::lu_solve(Self::lu_factor(a), identity.into_primitive(), false)
+    }
+
+    /// The gradient of ⟨grad, A⁻¹⟩ through the explicit backward, itself differentiable.
+    #[cfg(feature = "autodiff")]
+    #[fusion(default)]
+    fn inverse_vjp(a: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
+        use burn::backend::Autodiff;
+        let [da] = burn_autograd_core::vector_jacobian_product::<Self, 1, 1>(
+            |[a]| [Autodiff::<Self>::inverse(a)],
+            [a],
+            [grad],
+        );
+        da
+    }
+}
+
+#[cfg(feature = "flex")]
+impl InverseOps for burn::backend::Flex {}
+#[cfg(feature = "ndarray")]
+impl InverseOps for burn::backend::NdArray {}
+#[cfg(feature = "cube")]
+impl InverseOps for burn_cubecl::CubeBackend {}
+
+/// A⁻¹ for matrices `[.., n, n]`. The gradient is −A⁻ᵀ·Ȳ·A⁻ᵀ.
+///
+/// Where a matrix is singular, its inverse and its gradient are NaN.
+///
+/// # Panics
+///
+/// If the matrices are not square, or the device cannot compute with the data type; [`try_inverse`]
+/// returns an error.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::inverse::inverse;
+///
+/// let a = Tensor::<2>::from_floats([[0.0, 2.0], [4.0, 0.0]], &Device::flex().autodiff());
+/// let y = inverse(a.require_grad());
+/// assert_eq!(y.to_data().try_to_vec::<f32>().unwrap(), [0.0, 0.25, 0.5, 0.0]);
+/// # }
+/// ```
+pub fn inverse<const D: usize>(a: Tensor<D>) -> Tensor<D> {
+    checked(a).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn checked<const D: usize>(a: Tensor<D>) -> Result<Tensor<D>, Error> {
+    let a = a.into_dispatch();
+    arguments::floats("inverse", &[("a", &a)])?;
+    factored("inverse", "a", &a.shape(), a.dtype())?;
+    Ok(Tensor::from_dispatch(<Dispatch as InverseOps>::inverse(a)))
+}
+
+/// The same as [`inverse`](fn@inverse), with an error instead of a panic, or of an inverse that is
+/// NaN.
+///
+/// It reads one number of each inverse back, which waits for the device.
+///
+/// # Errors
+///
+/// If the matrices are not square, the device cannot compute with the data type, or a matrix is
+/// singular: the error names the first.
+pub fn try_inverse<const D: usize>(a: Tensor<D>) -> Result<Tensor<D>, Error> {
+    let y = checked(a.clone())?;
+    let (a, result) = (Var::new(a.into_dispatch()), Var::new(y.clone().into_dispatch()));
+    refuse_singular("inverse", "a", &a, &result)?;
+    Ok(y)
+}
+
+/// The gradient of ⟨grad, A⁻¹⟩, tracked if an argument is: differentiate it for second derivatives.
+///
+/// # Panics
+///
+/// As [`inverse`](fn@inverse); and if `grad` does not have the shape of `a`.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::inverse::inverse_vjp;
+///
+/// let a = Tensor::<2>::from_floats([[2.0]], &Device::flex().autodiff()).require_grad();
+/// let da = inverse_vjp(a.clone(), a.ones_like());
+/// assert_eq!(da.clone().into_scalar::<f32>(), -0.25);
+/// assert_eq!(a.grad(&da.sum().backward()).unwrap().into_scalar::<f32>(), 0.25);
+/// # }
+/// ```
+#[cfg(feature = "autodiff")]
+pub fn inverse_vjp<const D: usize>(a: Tensor<D>, grad: Tensor<D>) -> Tensor<D> {
+    let (a, grad) = (a.into_dispatch(), grad.into_dispatch());
+    crate::support::same_shape("inverse_vjp", ("a", &a), ("grad", &grad))
+        .and_then(|()| factored("inverse_vjp", "a", &a.shape(), a.dtype()))
+        .unwrap_or_else(|error| panic!("{error}"));
+    Tensor::from_dispatch(<Dispatch as InverseOps>::inverse_vjp(a, grad))
+}
+
+/// [`inverse`](fn@inverse) as a method.
+pub trait TensorInverse {
+    /// A⁻¹; see [`inverse`](fn@inverse).
+    #[must_use]
+    fn inverse(self) -> Self;
+}
+
+impl<const D: usize> TensorInverse for Tensor<D> {
+    fn inverse(self) -> Self {
+        inverse(self)
+    }
+}
+
+/// Recorded with its own backward where the variable is being differentiated.
+impl TensorInverse for Var {
+    #[track_caller]
+    fn inverse(self) -> Self {
+        factored("inverse", "a", &self.shape(), self.dtype())
+            .unwrap_or_else(|error| panic!("{error}"));
+        let [y] = apply_rule(&Inverse, [self]);
+        y
+    }
+}

@@ -1,0 +1,51 @@
+//! Where the gradient is proven: random matrices with n added on the diagonal, so that every step
+//! stays far from a singular one; batches that broadcast either way; empty ones.
+
+use burn::tensor::Tensor;
+use burn_autograd_gradcheck::suite::Case;
+use burn_autograd_gradcheck::{SplitMix64, Subject};
+
+use super::{solve, solve_right, solve_vjp};
+use crate::check::matrices;
+
+fn case<const D: usize>(random: &mut SplitMix64, shapes: [[usize; D]; 2]) -> Case {
+    let [a, b] = shapes;
+    let inputs = matrices(random, &[(&a, true), (&b, false)]);
+    let function = |(a, b): (Tensor<D>, Tensor<D>)| solve(a, b);
+    let vjp = |(a, b): (Tensor<D>, Tensor<D>), grad: Tensor<D>| solve_vjp(a, b, grad);
+    Case::new("solve", format!("{a:?} {b:?}"), Subject::new(function), inputs)
+        .vjp(Subject::product(vjp))
+}
+
+fn right<const D: usize>(random: &mut SplitMix64, shapes: [[usize; D]; 2]) -> Case {
+    let [a, b] = shapes;
+    let inputs = matrices(random, &[(&a, true), (&b, false)]);
+    let function = |(a, b): (Tensor<D>, Tensor<D>)| solve_right(a, b);
+    let vjp = |(a, b): (Tensor<D>, Tensor<D>), grad: Tensor<D>| {
+        // X·A = B is Aᵀ·Xᵀ = Bᵀ.
+        let (da, db) = solve_vjp(a.transpose(), b.transpose(), grad.transpose());
+        (da.transpose(), db.transpose())
+    };
+    Case::new("solve", format!("right {a:?} {b:?}"), Subject::new(function), inputs)
+        .vjp(Subject::product(vjp))
+}
+
+/// The cases of this operation.
+pub(crate) fn cases(random: &mut SplitMix64) -> Vec<Case> {
+    let empty = "Burn 0.22.1's fusion mishandles empty tensors (burn #5310)";
+    vec![
+        case(random, [[1, 1], [1, 1]]),
+        case(random, [[2, 2], [2, 3]]),
+        case(random, [[3, 3], [3, 1]]),
+        case(random, [[5, 5], [5, 2]]),
+        case(random, [[2, 3, 3], [2, 3, 2]]),
+        case(random, [[1, 3, 3], [2, 3, 1]]),
+        case(random, [[2, 2, 2], [1, 2, 1]]),
+        case(random, [[2, 1, 2, 2], [1, 2, 2, 1]]),
+        right(random, [[3, 3], [2, 3]]),
+        right(random, [[1, 2, 2], [2, 1, 2]]),
+        case(random, [[0, 0], [0, 2]]).except("wgpu", empty),
+        case(random, [[0, 2, 2], [0, 2, 1]]).except("wgpu", empty),
+        case(random, [[2, 2], [2, 0]]).except("wgpu", empty),
+    ]
+}

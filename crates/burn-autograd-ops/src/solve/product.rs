@@ -1,0 +1,45 @@
+//! The vector-Jacobian product on every backend.
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, backend_extension};
+
+use crate::lu::LuOps;
+
+/// The backends' side of [`solve_vjp`](super::solve_vjp). The solution itself is in [`LuOps`].
+#[backend_extension(
+    Flex: cfg(feature = "flex"),
+    NdArray: cfg(feature = "ndarray"),
+    Cube: cfg(feature = "cube"),
+    Autodiff: cfg(feature = "autodiff"),
+    Fusion: cfg(feature = "fusion")
+)]
+pub trait SolveOps: LuOps {
+    /// The gradients of ⟨grad, X⟩ through the explicit backward, themselves differentiable.
+    #[fusion(default)]
+    fn solve_vjp(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        let packed = Self::lu_factor(a.clone());
+        let [da, _, db] = burn_autograd_core::vector_jacobian_product::<Self, 3, 1>(
+            |[a, packed, b]| [Autodiff::<Self>::lu_solve_with(a, packed, b, false)],
+            [a, packed, b],
+            [grad],
+        );
+        (da, db)
+    }
+}
+
+#[cfg(feature = "flex")]
+impl SolveOps for burn::backend::Flex {}
+#[cfg(feature = "ndarray")]
+impl SolveOps for burn::backend::NdArray {}
+#[cfg(feature = "cube")]
+impl SolveOps for burn_cubecl::CubeBackend {}
+impl<B, C> SolveOps for Autodiff<B, C>
+where
+    B: SolveOps,
+    C: burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy,
+{
+}

@@ -1,0 +1,136 @@
+//! Explicit vectors of the kernels that the compiler does not vectorise by itself.
+
+use pulp::Simd;
+
+use super::Real;
+
+/// `f32` and `f64` with the vectors of an instruction set.
+pub(crate) trait Lanes: Real + Default {
+    const ONE: Self;
+    const NAN: Self;
+
+    type Vector<S: Simd>: Copy;
+
+    /// How many elements a vector has.
+    fn lanes<S: Simd>() -> usize {
+        size_of::<Self::Vector<S>>() / size_of::<Self>()
+    }
+
+    fn divide(self, by: Self) -> Self;
+
+    fn magnitude(self) -> Self;
+
+    /// 1⁄x where that is a normal number: a product with it is as good as a division.
+    fn reciprocal(self) -> Option<Self>;
+
+    /// Whether one can divide by it.
+    fn divides(self) -> bool;
+
+    fn splat<S: Simd>(simd: S, x: Self) -> Self::Vector<S>;
+
+    /// c − a·b, in one rounding or two.
+    fn subtract_product<S: Simd>(
+        simd: S,
+        a: Self::Vector<S>,
+        b: Self::Vector<S>,
+        c: Self::Vector<S>,
+    ) -> Self::Vector<S>;
+
+    fn times<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+
+    fn over<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+
+    /// Fewer elements than a vector has.
+    fn load_part<S: Simd>(simd: S, from: &[Self]) -> Self::Vector<S>;
+
+    fn store_part<S: Simd>(simd: S, to: &mut [Self], x: Self::Vector<S>);
+}
+
+macro_rules! lanes {
+    ($float:ident, $vector:ident, $splat:ident, $negate_mul_add:ident, $mul:ident, $div:ident,
+     $load:ident, $store:ident) => {
+        impl Lanes for $float {
+            const ONE: Self = 1.0;
+            const NAN: Self = Self::NAN;
+
+            type Vector<S: Simd> = S::$vector;
+
+            #[inline(always)]
+            fn divide(self, by: Self) -> Self {
+                self / by
+            }
+
+            #[inline(always)]
+            fn magnitude(self) -> Self {
+                self.abs()
+            }
+
+            #[inline(always)]
+            fn reciprocal(self) -> Option<Self> {
+                let reciprocal = 1.0 / self;
+                (reciprocal.is_normal() && self.is_normal()).then_some(reciprocal)
+            }
+
+            #[inline(always)]
+            fn divides(self) -> bool {
+                self != 0.0 && self.is_finite()
+            }
+
+            #[inline(always)]
+            fn splat<S: Simd>(simd: S, x: Self) -> Self::Vector<S> {
+                simd.$splat(x)
+            }
+
+            #[inline(always)]
+            fn subtract_product<S: Simd>(
+                simd: S,
+                a: Self::Vector<S>,
+                b: Self::Vector<S>,
+                c: Self::Vector<S>,
+            ) -> Self::Vector<S> {
+                simd.$negate_mul_add(a, b, c)
+            }
+
+            #[inline(always)]
+            fn times<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S> {
+                simd.$mul(a, b)
+            }
+
+            #[inline(always)]
+            fn over<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S> {
+                simd.$div(a, b)
+            }
+
+            #[inline(always)]
+            fn load_part<S: Simd>(simd: S, from: &[Self]) -> Self::Vector<S> {
+                simd.$load(from)
+            }
+
+            #[inline(always)]
+            fn store_part<S: Simd>(simd: S, to: &mut [Self], x: Self::Vector<S>) {
+                simd.$store(to, x);
+            }
+        }
+    };
+}
+
+lanes!(
+    f32,
+    f32s,
+    splat_f32s,
+    negate_mul_add_e_f32s,
+    mul_f32s,
+    div_f32s,
+    partial_load_f32s,
+    partial_store_f32s
+);
+lanes!(
+    f64,
+    f64s,
+    splat_f64s,
+    negate_mul_add_e_f64s,
+    mul_f64s,
+    div_f64s,
+    partial_load_f64s,
+    partial_store_f64s
+);

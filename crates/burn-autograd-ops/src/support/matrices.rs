@@ -1,0 +1,203 @@
+//! Batches of matrices on slices: where each of them is, and work spread over them.
+
+use std::marker::PhantomData;
+
+use pulp::{Arch, Simd, WithSimd};
+use rayon::prelude::*;
+
+/// Matrices in a buffer, at any strides.
+#[derive(Debug, Clone)]
+pub(crate) struct Matrices<'a, T> {
+    data: &'a [T],
+    start: usize,
+    /// Size and stride of each leading dimension, outermost first.
+    batch: Vec<(usize, usize)>,
+    /// How many matrices.
+    pub(crate) count: usize,
+    pub(crate) rows: usize,
+    pub(crate) columns: usize,
+    row_stride: usize,
+    column_stride: usize,
+}
+
+impl<'a, T: Copy> Matrices<'a, T> {
+    /// The shape has at least two dimensions; `data[start]` is the first element.
+    pub(crate) fn new(data: &'a [T], start: usize, shape: &[usize], strides: &[usize]) -> Self {
+        let rank = shape.len();
+        let leading = || shape[..rank - 2].iter().copied();
+        Self {
+            data,
+            start,
+            batch: leading().zip(strides.iter().copied()).filter(|(size, _)| *size != 1).collect(),
+            count: leading().product(),
+            rows: shape[rank - 2],
+            columns: shape[rank - 1],
+            row_stride: strides[rank - 2],
+            column_stride: strides[rank - 1],
+        }
+    }
+
+    /// Row-major ones, one after the other.
+    pub(crate) fn contiguous(data: &'a [T], shape: &[usize]) -> Self {
+        let mut strides = vec![1; shape.len()];
+        for dim in (1..shape.len()).rev() {
+            strides[dim - 1] = strides[dim] * shape[dim];
+        }
+        Self::new(data, 0, shape, &strides)
+    }
+
+    /// One of them.
+    pub(crate) fn get(&self, index: usize) -> Matrix<'a, T> {
+        let mut rest = index;
+        let mut start = self.start;
+        for (size, stride) in self.batch.iter().rev() {
+            start += rest % size * stride;
+            rest /= size;
+        }
+        Matrix {
+            data: self.data.get(start..).unwrap_or(&[]),
+            rows: self.rows,
+            columns: self.columns,
+            row_stride: self.row_stride,
+            column_stride: self.column_stride,
+        }
+    }
+}
+
+/// A matrix at any strides.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Matrix<'a, T> {
+    data: &'a [T],
+    rows: usize,
+    columns: usize,
+    row_stride: usize,
+    column_stride: usize,
+}
+
+impl<'a, T: Copy> Matrix<'a, T> {
+    #[inline(always)]
+    pub(crate) fn at(&self, row: usize, column: usize) -> T {
+        self.data[row * self.row_stride + column * self.column_stride]
+    }
+
+    #[inline(always)]
+    pub(crate) fn transpose(self) -> Self {
+        Self {
+            rows: self.columns,
+            columns: self.rows,
+            row_stride: self.column_stride,
+            column_stride: self.row_stride,
+            ..self
+        }
+    }
+
+    /// The elements in row-major order, if they lie so.
+    pub(crate) fn as_slice(&self) -> Option<&'a [T]> {
+        let dense = self.column_stride == 1 && self.row_stride == self.columns;
+        dense.then(|| &self.data[..self.rows * self.columns])
+    }
+
+    /// Copies it to `to`, row-major; row i from row `row(i)`.
+    #[inline(always)]
+    pub(crate) fn copy_rows(&self, to: &mut [T], row: impl Fn(usize) -> usize) {
+        if self.columns == 0 {
+            return;
+        }
+        if self.column_stride == 1 {
+            for (i, to) in to.chunks_exact_mut(self.columns).enumerate() {
+                let from = &self.data[row(i) * self.row_stride..][..self.columns];
+                to.copy_from_slice(from);
+            }
+            return;
+        }
+        // In blocks, so that neither side leaves the cache between two uses of a line.
+        const BLOCK: usize = 16;
+        for top in (0..self.rows).step_by(BLOCK) {
+            for left in (0..self.columns).step_by(BLOCK) {
+                for i in top..self.rows.min(top + BLOCK) {
+                    let from = row(i) * self.row_stride;
+                    for j in left..self.columns.min(left + BLOCK) {
+                        to[i * self.columns + j] = self.data[from + j * self.column_stride];
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Room for one result of each matrix, which many threads write, each its own.
+#[derive(Debug)]
+pub(crate) struct Room<'a, T> {
+    start: *mut T,
+    len: usize,
+    each: usize,
+    lifetime: PhantomData<&'a mut [T]>,
+}
+
+// SAFETY: it is a mutable slice, and `get` is unsafe.
+unsafe impl<T: Send> Send for Room<'_, T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Sync for Room<'_, T> {}
+
+impl<'a, T> Room<'a, T> {
+    /// `each` elements for each matrix.
+    pub(crate) fn new(buffer: &'a mut [T], each: usize) -> Self {
+        Self { start: buffer.as_mut_ptr(), len: buffer.len(), each, lifetime: PhantomData }
+    }
+
+    /// The room of one matrix.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else has that of the same matrix at the same time.
+    #[expect(clippy::mut_from_ref, reason = "each matrix has its own room, and one writer")]
+    pub(crate) unsafe fn get(&self, index: usize) -> &mut [T] {
+        assert!((index + 1) * self.each <= self.len, "room for each matrix");
+        // SAFETY: within the buffer, and the caller is its only user.
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(index * self.each), self.each) }
+    }
+}
+
+/// What is done with each matrix of a batch.
+pub(crate) trait Job: Sync {
+    /// What one thread keeps from matrix to matrix.
+    type Worker: Default;
+
+    /// Must be marked `#[inline(always)]`, or it gets no vector instructions.
+    fn run<S: Simd>(&self, simd: S, worker: &mut Self::Worker, index: usize);
+}
+
+struct Range<'a, J> {
+    job: &'a J,
+    range: std::ops::Range<usize>,
+}
+
+impl<J: Job> WithSimd for Range<'_, J> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let mut worker = J::Worker::default();
+        for index in self.range {
+            self.job.run(simd, &mut worker, index);
+        }
+    }
+}
+
+/// Operations for which a second thread is woken: tens of microseconds of them.
+const WORTH_A_THREAD: usize = 1 << 17;
+
+/// Runs a job on every matrix, on several threads if it has enough operations.
+pub(crate) fn for_each<J: Job>(count: usize, operations_each: usize, job: &J) {
+    let arch = Arch::new();
+    let all = count.saturating_mul(operations_each);
+    if count < 2 || all < 2 * WORTH_A_THREAD {
+        arch.dispatch(Range { job, range: 0..count });
+        return;
+    }
+    let parts = count.min(all / WORTH_A_THREAD).min(4 * rayon::current_num_threads());
+    (0..parts).into_par_iter().for_each(|part| {
+        let range = part * count / parts..(part + 1) * count / parts;
+        arch.dispatch(Range { job, range });
+    });
+}

@@ -1,0 +1,29 @@
+//! Where the gradient is proven.
+
+use burn::tensor::Tensor;
+use burn_autograd_gradcheck::suite::Case;
+use burn_autograd_gradcheck::{SplitMix64, Subject};
+
+use super::{trace, trace_vjp};
+use crate::check::matrices;
+
+fn case<const D: usize>(random: &mut SplitMix64, shape: [usize; D]) -> Case {
+    let inputs = matrices(random, &[(&shape, false)]);
+    Case::new("trace", format!("{shape:?}"), Subject::new(trace::<D>), inputs)
+        .vjp(Subject::product(|a: Tensor<D>, grad: Tensor<D>| trace_vjp(a, grad)))
+}
+
+/// The cases of this operation.
+pub(crate) fn cases(random: &mut SplitMix64) -> Vec<Case> {
+    let empty = "Burn 0.22.1's fusion mishandles empty tensors (burn #5310)";
+    vec![
+        case(random, [1, 1]),
+        case(random, [2, 2]),
+        case(random, [5, 5]),
+        case(random, [2, 3, 3]),
+        case(random, [2, 1, 2, 2]),
+        case(random, [0, 0]).except("wgpu", empty),
+        case(random, [2, 0, 0]).except("wgpu", empty),
+        case(random, [0, 3, 3]).except("wgpu", empty),
+    ]
+}

@@ -1,0 +1,34 @@
+//! Where the gradient is proven; the matrices B are those of [`solve`](crate::solve::check).
+
+use burn::tensor::Tensor;
+use burn_autograd_gradcheck::suite::Case;
+use burn_autograd_gradcheck::{SplitMix64, Subject};
+
+use super::{trace_inverse, trace_inverse_vjp};
+use crate::check::matrices;
+
+fn case<const D: usize>(random: &mut SplitMix64, shapes: [[usize; D]; 2]) -> Case {
+    let [a, b] = shapes;
+    let inputs = matrices(random, &[(&a, false), (&b, true)]);
+    let function = |(a, b): (Tensor<D>, Tensor<D>)| trace_inverse(a, b);
+    let vjp = |(a, b): (Tensor<D>, Tensor<D>), grad: Tensor<D>| trace_inverse_vjp(a, b, grad);
+    Case::new("trace_inverse", format!("{a:?} {b:?}"), Subject::new(function), inputs)
+        .vjp(Subject::product(vjp))
+}
+
+/// The cases of this operation.
+pub(crate) fn cases(random: &mut SplitMix64) -> Vec<Case> {
+    let empty = "Burn 0.22.1's fusion mishandles empty tensors (burn #5310)";
+    vec![
+        case(random, [[1, 1], [1, 1]]),
+        case(random, [[2, 2], [2, 2]]),
+        case(random, [[3, 3], [3, 3]]),
+        case(random, [[5, 5], [5, 5]]),
+        case(random, [[2, 3, 3], [2, 3, 3]]),
+        case(random, [[2, 2, 2], [1, 2, 2]]),
+        case(random, [[1, 3, 3], [2, 3, 3]]),
+        case(random, [[2, 1, 2, 2], [1, 2, 2, 2]]),
+        case(random, [[0, 0], [0, 0]]).except("wgpu", empty),
+        case(random, [[0, 3, 3], [0, 3, 3]]).except("wgpu", empty),
+    ]
+}

@@ -1,0 +1,5 @@
+use burn_cubecl::CubeBackend;
+
+use super::TraceInverseOps;
+
+impl TraceInverseOps for CubeBackend {}

@@ -1,0 +1,177 @@
+//! The CPU kernels: everything that is done to a matrix, while it is in the cache.
+
+use pulp::Simd;
+
+use super::Needs;
+use crate::lu::kernel::{Factors, Workspace, operations, parallel_within, subtract_product};
+use crate::support::lanes::Lanes;
+use crate::support::matrices::{Job, Matrices, Matrix, Room, for_each};
+use crate::trace::kernel::trace;
+
+struct Forward<'a, T> {
+    a: &'a Matrices<'a, T>,
+    b: &'a Matrices<'a, T>,
+    y: Room<'a, T>,
+    packed: Room<'a, T>,
+    first: Room<'a, T>,
+    parallel: bool,
+}
+
+impl<T: Lanes> Job for Forward<'_, T> {
+    type Worker = Workspace<T>;
+
+    #[inline(always)]
+    fn run<S: Simd>(&self, simd: S, worker: &mut Workspace<T>, index: usize) {
+        let n = self.a.rows;
+        let (a, b) = (self.a.get(index), self.b.get(index));
+        // SAFETY: each index is run once.
+        let (y, packed, first) =
+            unsafe { (self.y.get(index), self.packed.get(index), self.first.get(index)) };
+        let factors = Factors { simd, n, parallel: self.parallel };
+        // The matrix is factored in its place, and its second copy becomes the second term.
+        b.copy_rows(&mut packed[..n * n], |i| i);
+        b.copy_rows(y, |i| i);
+        factors.factor(packed);
+        if !factors.divides(packed) {
+            first.fill(T::NAN);
+            y.fill(T::NAN);
+            return;
+        }
+        let trace = T::from_f64(trace(&a, n));
+        let Workspace { first: x, reciprocals, .. } = worker;
+        x.resize(n * n, T::ZERO);
+        a.transpose().copy_rows(x, |i| i);
+        factors.solve_transposed(packed, x, n, reciprocals);
+        for (i, row) in x.chunks_exact(n).enumerate() {
+            let place = factors.source(packed, i) * n;
+            let (first, y) = (&mut first[place..place + n], &mut y[place..place + n]);
+            for j in 0..n {
+                first[j] = row[j];
+                y[j] = row[j] + trace * y[j];
+            }
+        }
+    }
+}
+
+/// The result, the factors of B, and (A·B⁻¹)ᵀ, for as many A as B.
+pub(super) fn forward<T: Lanes>(a: &Matrices<'_, T>, b: &Matrices<'_, T>) -> [Vec<T>; 3] {
+    let (count, n) = (a.count, a.rows);
+    let mut y = vec![T::ZERO; count * n * n];
+    let mut packed = vec![T::ZERO; count * n * (n + 1)];
+    let mut first = vec![T::ZERO; count * n * n];
+    if count * n > 0 {
+        let job = Forward {
+            a,
+            b,
+            y: Room::new(&mut y, n * n),
+            packed: Room::new(&mut packed, n * (n + 1)),
+            first: Room::new(&mut first, n * n),
+            parallel: parallel_within(count, n),
+        };
+        for_each(count, operations(n, n), &job);
+    }
+    [y, packed, first]
+}
+
+struct Backward<'a, T> {
+    a: &'a Matrices<'a, T>,
+    b: &'a Matrices<'a, T>,
+    packed: &'a Matrices<'a, T>,
+    first: &'a Matrices<'a, T>,
+    grad: &'a Matrices<'a, T>,
+    da: Option<Room<'a, T>>,
+    db: Option<Room<'a, T>>,
+    parallel: bool,
+}
+
+impl<T: Lanes> Job for Backward<'_, T> {
+    type Worker = Workspace<T>;
+
+    #[inline(always)]
+    fn run<S: Simd>(&self, simd: S, worker: &mut Workspace<T>, index: usize) {
+        let n = self.a.rows;
+        // SAFETY: each index is run once.
+        let [da, db] =
+            [&self.da, &self.db].map(|room| room.as_ref().map(|room| unsafe { room.get(index) }));
+        let factors = Factors { simd, n, parallel: self.parallel };
+        let packed = self.packed.get(index).as_slice().expect("factors are row-major");
+        if !factors.divides(packed) {
+            da.into_iter().chain(db).for_each(|gradient| gradient.fill(T::NAN));
+            return;
+        }
+        let (b, grad) = (self.b.get(index), self.grad.get(index));
+        let Workspace { first: x, second, reciprocals } = worker;
+        x.resize(n * n, T::ZERO);
+        grad.copy_rows(x, |i| factors.source(packed, i));
+        factors.solve(packed, x, n, reciprocals);
+        let solution = match da {
+            Some(da) => da,
+            None => {
+                second.resize(n * n, T::ZERO);
+                &mut second[..]
+            }
+        };
+        Matrices::contiguous(x, &[n, n]).get(0).transpose().copy_rows(solution, |i| i);
+        if let Some(db) = db {
+            let trace = T::from_f64(trace(&self.a.get(index), n));
+            grad.copy_rows(db, |i| i);
+            db.iter_mut().for_each(|g| *g = trace * *g);
+            let first = self.first.get(index).as_slice().expect("it is row-major");
+            subtract_product(factors, first, solution, db);
+        }
+        if self.da.is_some() {
+            let inner = T::from_f64(inner(&grad, &b, n));
+            for i in 0..n {
+                solution[i * n + i] = solution[i * n + i] + inner;
+            }
+        }
+    }
+}
+
+/// ⟨G, B⟩, in `f64`: rows apart, so that there are as many sums to add to at a time as a row is long.
+#[inline(always)]
+fn inner<T: Lanes>(grad: &Matrix<'_, T>, b: &Matrix<'_, T>, n: usize) -> f64 {
+    const SUMS: usize = 8;
+    let mut sums = [0.0f64; SUMS];
+    if let (Some(grad), Some(b)) = (grad.as_slice(), b.as_slice()) {
+        let (grad_parts, b_parts) = (grad.chunks_exact(SUMS), b.chunks_exact(SUMS));
+        let rest = grad_parts.remainder().iter().zip(b_parts.remainder());
+        let rest: f64 = rest.map(|(g, b)| g.to_f64() * b.to_f64()).sum();
+        for (g, b) in grad_parts.zip(b_parts) {
+            for k in 0..SUMS {
+                sums[k] += g[k].to_f64() * b[k].to_f64();
+            }
+        }
+        return sums.iter().sum::<f64>() + rest;
+    }
+    for i in 0..n {
+        for j in 0..n {
+            sums[j % SUMS] += grad.at(i, j).to_f64() * b.at(i, j).to_f64();
+        }
+    }
+    sums.iter().sum()
+}
+
+/// The gradients that are needed, for as many of each operand.
+pub(super) fn backward<T: Lanes>(
+    [a, b, packed, first, grad]: [&Matrices<'_, T>; 5],
+    needs: Needs,
+) -> [Option<Vec<T>>; 2] {
+    let (count, n) = (a.count, a.rows);
+    let [mut da, mut db] =
+        [needs.a, needs.b].map(|needed| needed.then(|| vec![T::ZERO; count * n * n]));
+    if count * n > 0 {
+        let job = Backward {
+            a,
+            b,
+            packed,
+            first,
+            grad,
+            da: da.as_mut().map(|da| Room::new(da, n * n)),
+            db: db.as_mut().map(|db| Room::new(db, n * n)),
+            parallel: parallel_within(count, n),
+        };
+        for_each(count, 2 * operations(n, n / 2), &job);
+    }
+    [da, db]
+}

@@ -1,0 +1,228 @@
+//! Y = (A·B⁻¹)ᵀ + tr(A)·B.
+//!
+//! With G the gradient of Y and Y₁ = (A·B⁻¹)ᵀ:
+//!
+//! - Ā = (B⁻¹·G)ᵀ + ⟨G, B⟩·I = Gᵀ·B⁻ᵀ + ⟨G, B⟩·I,
+//! - B̄ = −Y₁·(B⁻¹·G)ᵀ + tr(A)·G = −B⁻ᵀ·Aᵀ·Gᵀ·B⁻ᵀ + tr(A)·G,
+//!
+//! each summed over the batch dimensions in which its argument was broadcast.
+//!
+//! - **Domain**: matrices B that are not singular; what a singular one gives is said in
+//!   [`lu`](crate::lu): NaN in each entry of its own result and gradients, unless [`try_trace_inverse`] is
+//!   asked, which reads one number of each result back. Entries of A that are not finite spread as
+//!   the formula has them.
+//! - **Shapes**: A and B are `[.., n, n]`, of one rank; the leading dimensions broadcast, and a matrix
+//!   B that is broadcast is factored once. n and the batch may be 0.
+//! - **Data types**: the float types that the device computes with; see [`lu`](crate::lu) for
+//!   `f16` and `bf16`. Kernels that do everything to a matrix while it is in the cache: `f32` and
+//!   `f64` on Flex and NdArray.
+//! - **Accuracy**: Y₁ is a solution with Bᵀ: ‖Y₁ᵀ·B − A‖ ≤ 3n²·ρ·ε·‖Y₁‖·‖B‖. tr(A) and ⟨G, B⟩ are summed in
+//!   `f64` on Flex and NdArray.
+//! - **Cost**: one factorisation, ⅔n³ operations; 2n³ for Y, 2n³ for Ā, and 2n³ more for B̄. There is
+//!   no inverse.
+//! - **Saved**: A, B, its factors, and Y₁: Y − tr(A)·B would lose digits where the trace is large.
+
+mod backward;
+#[cfg(feature = "check")]
+pub(crate) mod check;
+#[cfg(feature = "cube")]
+mod cube;
+#[cfg(feature = "flex")]
+mod flex;
+mod kernel;
+#[cfg(feature = "ndarray")]
+mod ndarray;
+mod spec;
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Dispatch, TensorMetadata, backend_extension};
+use burn::tensor::Tensor;
+use burn_autograd_core::{Error, Floats, Var, apply_rule, check as arguments};
+
+use crate::lu::LuOps;
+use crate::lu::arguments::{factored, fits, refuse_singular};
+use crate::trace::TraceOps;
+
+/// The rule of [`trace_inverse`](fn@trace_inverse), for
+/// [`differentiate`](burn_autograd_core::differentiate).
+#[derive(Debug, Clone, Copy)]
+pub struct TraceInverse;
+
+/// Which gradients of [`trace_inverse`](fn@trace_inverse) are needed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Needs {
+    /// That of `a`.
+    pub a: bool,
+    /// That of `b`.
+    pub b: bool,
+}
+
+/// The backends' side of [`trace_inverse`](fn@trace_inverse). The default bodies are the
+/// specification.
+#[backend_extension(
+    Flex: cfg(feature = "flex"),
+    NdArray: cfg(feature = "ndarray"),
+    Cube: cfg(feature = "cube"),
+    Autodiff: cfg(feature = "autodiff"),
+    Fusion: cfg(feature = "fusion")
+)]
+pub trait TraceInverseOps: LuOps + TraceOps {
+    /// (A·B⁻¹)ᵀ + tr(A)·B, for batch dimensions that broadcast.
+    #[fusion(default)]
+    fn trace_inverse(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
+        Self::trace_inverse_parts(a, b).0
+    }
+
+    /// The result, the factors of B, and (A·B⁻¹)ᵀ.
+    #[fusion(default)]
+    fn trace_inverse_parts(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        spec::parts::<Self>(a, b)
+    }
+
+    /// The gradients that are needed, `a` before `b`, in the common batch dimensions.
+    ///
+    /// The operands are A, B, its factors, (A·B⁻¹)ᵀ, and the gradient of the result.
+    #[fusion(default)]
+    fn trace_inverse_backward(
+        #[extension_type] operands: Floats<Self>,
+        needs: Needs,
+    ) -> Floats<Self> {
+        spec::backward::<Self>(operands, needs)
+    }
+
+    /// The gradients of ⟨grad, Y⟩ through the explicit backward, themselves differentiable.
+    #[cfg(feature = "autodiff")]
+    #[fusion(default)]
+    fn trace_inverse_vjp(
+        a: FloatTensor<Self>,
+        b: FloatTensor<Self>,
+        grad: FloatTensor<Self>,
+    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        use burn::backend::Autodiff;
+        let [da, db] = burn_autograd_core::vector_jacobian_product::<Self, 2, 1>(
+            |[a, b]| [Autodiff::<Self>::trace_inverse(a, b)],
+            [a, b],
+            [grad],
+        );
+        (da, db)
+    }
+}
+
+/// (A·B⁻¹)ᵀ + tr(A)·B for matrices `[.., n, n]`, whose leading dimensions broadcast.
+///
+/// Where a matrix of B is singular, its result and its gradients are NaN.
+///
+/// # Panics
+///
+/// If the shapes do not fit, the devices or data types differ, or the device cannot compute with the
+/// data type; [`try_trace_inverse`] returns an error.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::trace_inverse::trace_inverse;
+///
+/// let device = Device::flex().autodiff();
+/// let a = Tensor::<2>::from_floats([[1.0, 2.0], [3.0, 4.0]], &device).require_grad();
+/// let b = Tensor::<2>::from_floats([[0.0, 1.0], [0.5, 0.0]], &device);
+/// let y = trace_inverse(a.clone(), b);
+/// assert_eq!(y.to_data().try_to_vec::<f32>().unwrap(), [2.0, 9.0, 3.5, 6.0]);
+/// let da = a.grad(&y.sum().backward()).unwrap();
+/// assert_eq!(da.to_data().try_to_vec::<f32>().unwrap(), [3.5, 1.0, 2.0, 2.5]);
+/// # }
+/// ```
+pub fn trace_inverse<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Tensor<D> {
+    checked(a, b).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn checked<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Result<Tensor<D>, Error> {
+    const OPERATION: &str = "trace_inverse";
+    let (a, b) = (a.into_dispatch(), b.into_dispatch());
+    arguments::floats(OPERATION, &[("a", &a), ("b", &b)])?;
+    factored(OPERATION, "b", &b.shape(), b.dtype())?;
+    fits(OPERATION, ("b", &b.shape()), ("a", &a.shape()), &[1, 2])?;
+    Ok(Tensor::from_dispatch(<Dispatch as TraceInverseOps>::trace_inverse(a, b)))
+}
+
+/// The same as [`trace_inverse`](fn@trace_inverse), with an error instead of a panic, or of a result
+/// that is NaN.
+///
+/// It reads one number of each result back, which waits for the device.
+///
+/// # Errors
+///
+/// If the shapes do not fit, the devices or data types differ, the device cannot compute with the
+/// data type, or a matrix of B is singular: the error names the first.
+pub fn try_trace_inverse<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Result<Tensor<D>, Error> {
+    let y = checked(a, b.clone())?;
+    let (b, result) = (Var::new(b.into_dispatch()), Var::new(y.clone().into_dispatch()));
+    refuse_singular("trace_inverse", "b", &b, &result)?;
+    Ok(y)
+}
+
+/// The gradients of ⟨grad, (A·B⁻¹)ᵀ + tr(A)·B⟩ with respect to `a` and `b`, tracked if an argument
+/// is: differentiate them for second derivatives.
+///
+/// # Panics
+///
+/// As [`trace_inverse`](fn@trace_inverse); and if `grad` does not have the result's shape.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::trace_inverse::trace_inverse_vjp;
+///
+/// // For numbers y = a⁄b + a·b.
+/// let b = Tensor::<2>::from_floats([[2.0]], &Device::flex().autodiff()).require_grad();
+/// let (da, db) = trace_inverse_vjp(b.clone().detach() * 2.0, b.clone(), b.ones_like());
+/// assert_eq!((da.clone().into_scalar::<f32>(), db.into_scalar::<f32>()), (2.5, 3.0));
+/// // ∂²y/∂a∂b = 1 − 1⁄b².
+/// assert_eq!(b.grad(&da.sum().backward()).unwrap().into_scalar::<f32>(), 0.75);
+/// # }
+/// ```
+#[cfg(feature = "autodiff")]
+pub fn trace_inverse_vjp<const D: usize>(
+    a: Tensor<D>,
+    b: Tensor<D>,
+    grad: Tensor<D>,
+) -> (Tensor<D>, Tensor<D>) {
+    const OPERATION: &str = "trace_inverse_vjp";
+    let [a, b, grad] = [a, b, grad].map(Tensor::into_dispatch);
+    let checked = || -> Result<(), Error> {
+        arguments::floats(OPERATION, &[("a", &a), ("b", &b), ("grad", &grad)])?;
+        factored(OPERATION, "b", &b.shape(), b.dtype())?;
+        fits(OPERATION, ("b", &b.shape()), ("a", &a.shape()), &[1, 2])?;
+        crate::lu::arguments::cotangent(OPERATION, &a.shape(), &b.shape(), &grad.shape())
+    };
+    checked().unwrap_or_else(|error| panic!("{error}"));
+    let (da, db) = <Dispatch as TraceInverseOps>::trace_inverse_vjp(a, b, grad);
+    (Tensor::from_dispatch(da), Tensor::from_dispatch(db))
+}
+
+/// [`trace_inverse`](fn@trace_inverse) as a method.
+pub trait TensorTraceInverse {
+    /// (self·B⁻¹)ᵀ + tr(self)·B; see [`trace_inverse`](fn@trace_inverse).
+    #[must_use]
+    fn trace_inverse(self, b: Self) -> Self;
+}
+
+impl<const D: usize> TensorTraceInverse for Tensor<D> {
+    fn trace_inverse(self, b: Self) -> Self {
+        trace_inverse(self, b)
+    }
+}
+
+/// Recorded with its own backward where a variable is being differentiated.
+impl TensorTraceInverse for Var {
+    #[track_caller]
+    fn trace_inverse(self, b: Self) -> Self {
+        factored("trace_inverse", "b", &b.shape(), b.dtype())
+            .and_then(|()| fits("trace_inverse", ("b", &b.shape()), ("a", &self.shape()), &[1, 2]))
+            .unwrap_or_else(|error| panic!("{error}"));
+        let [y] = apply_rule(&TraceInverse, [self, b]);
+        y
+    }
+}
