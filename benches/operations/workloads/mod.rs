@@ -1,6 +1,10 @@
 //! What is measured. The names are those of `benches/peers/peers.py`.
 
+mod cross_entropy;
 mod elementwise;
+mod fits;
+mod linear;
+mod trace_inverse;
 
 use burn::tensor::{DType, Device, Tensor};
 use burn_autograd::prelude::*;
@@ -31,6 +35,12 @@ pub(crate) type Form = (String, Step);
 /// Every workload, in the order in which they are measured.
 pub(crate) fn all() -> Vec<Workload> {
     elementwise::workloads()
+        .into_iter()
+        .chain(linear::workloads())
+        .chain(cross_entropy::workloads())
+        .chain(trace_inverse::workloads())
+        .chain(fits::workloads())
+        .collect()
 }
 
 /// Starts a backward pass with a given cotangent: y ↦ one number, whose gradient with respect to y is g.

@@ -10,14 +10,13 @@ pub enum ErrorKind {
     DType,
     /// Tensors live on different devices.
     Device,
-    /// A value, of a parameter or of an element, is not allowed.
+    /// A value, of a parameter or of an element, is not allowed, or not in the domain, as a singular
+    /// matrix.
     Value,
     /// A [`Function`](crate::Function) or [`Rule`](crate::Rule) broke its contract.
     Contract,
     /// A derivative was asked for that does not exist.
     Derivative,
-    /// A value is not in the domain, like a singular matrix.
-    Value,
 }
 
 /// A refused argument: the operation, the argument, what was expected and what came.
