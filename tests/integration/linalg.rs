@@ -6,9 +6,7 @@ use burn_autograd::gradcheck::SplitMix64;
 use burn_autograd::ops::condition_estimate::try_condition_estimate;
 use burn_autograd::ops::det::{det_vjp, log_abs_det_vjp, try_det, try_log_abs_det};
 use burn_autograd::ops::inverse::{inverse_vjp, try_inverse};
-use burn_autograd::ops::solve::{
-    solve_vjp, try_solve, try_solve_right, try_solve_vector,
-};
+use burn_autograd::ops::solve::{solve_vjp, try_solve, try_solve_right, try_solve_vector};
 use burn_autograd::ops::trace::{trace, trace_vjp, try_trace};
 use burn_autograd::ops::trace_inverse::{trace_inverse_vjp, try_trace_inverse};
 use burn_autograd::prelude::*;
@@ -19,8 +17,7 @@ use crate::reference::{Case, linear_algebra};
 /// Random matrices, with n on the diagonal if they are to be well-conditioned.
 fn matrices(seed: u64, batch: usize, n: usize, columns: usize, dominant: bool) -> Vec<f64> {
     let mut random = SplitMix64::new(seed);
-    let mut data: Vec<f64> =
-        (0..batch * n * columns).map(|_| random.uniform(-1.0, 1.0)).collect();
+    let mut data: Vec<f64> = (0..batch * n * columns).map(|_| random.uniform(-1.0, 1.0)).collect();
     if dominant {
         for place in 0..batch * n * n {
             if place % (n * n) % (n + 1) == 0 {
@@ -98,8 +95,7 @@ fn pytorch(case: &Case, device: &Device, dtype: DType) {
 
     let tangents = [0, 1].map(|i| case.tangents[i].tensor::<3>(device, dtype));
     let (da, db) = trace_inverse_vjp(a.clone(), b.clone(), g.clone());
-    let objective =
-        (da * tangents[0].clone()).sum() + (db * tangents[1].clone()).sum();
+    let objective = (da * tangents[0].clone()).sum() + (db * tangents[1].clone()).sum();
     let grads = objective.backward();
     close("second derivative of a", a.grad(&grads).unwrap(), &case.second_order[0]);
     close("second derivative of b", b.grad(&grads).unwrap(), &case.second_order[1]);
@@ -129,9 +125,14 @@ fn residuals_are_as_small_as_the_theorem_says() {
             for &n in sizes {
                 let columns = if n % 2 == 0 { 3 } else { n };
                 let batch = if n < 20 { 3 } else { 1 };
-                let a: Tensor<3> = tensor([batch, n, n], &matrices(n as u64, batch, n, n, false), &device, dtype);
-                let b: Tensor<3> =
-                    tensor([batch, n, columns], &matrices(9, batch, n, columns, false), &device, dtype);
+                let a: Tensor<3> =
+                    tensor([batch, n, n], &matrices(n as u64, batch, n, n, false), &device, dtype);
+                let b: Tensor<3> = tensor(
+                    [batch, n, columns],
+                    &matrices(9, batch, n, columns, false),
+                    &device,
+                    dtype,
+                );
                 let (left, right) = (
                     solve(a.clone(), b.clone()),
                     solve_right(a.clone(), b.clone().swap_dims(1, 2)).swap_dims(1, 2),
@@ -139,15 +140,21 @@ fn residuals_are_as_small_as_the_theorem_says() {
                 let [a, b, left, right] = [a, b, left, right].map(numbers);
                 for index in 0..batch {
                     let a = &a[index * n * n..(index + 1) * n * n];
-                    let part = |x: &[f64]| x[index * n * columns..(index + 1) * n * columns].to_vec();
-                    for (x, a) in [(part(&left), a.to_vec()), (part(&right), transposed(a, [n, n]))] {
+                    let part =
+                        |x: &[f64]| x[index * n * columns..(index + 1) * n * columns].to_vec();
+                    for (x, a) in [(part(&left), a.to_vec()), (part(&right), transposed(a, [n, n]))]
+                    {
                         let found = product(&a, &x, [n, n, columns]);
-                        let residual: Vec<f64> = found.iter().zip(part(&b)).map(|(ax, b)| ax - b).collect();
+                        let residual: Vec<f64> =
+                            found.iter().zip(part(&b)).map(|(ax, b)| ax - b).collect();
                         let most = a.iter().fold(0.0f64, |most, x| most.max(x.abs()));
                         let n = n as f64;
                         let bound = 1.5 * n * epsilon(dtype) * n * n * n * most * norm(&x, columns);
                         let residual = norm(&residual, columns);
-                        assert!(residual <= bound, "{device:?} {dtype:?} {n}: {residual:e} > {bound:e}");
+                        assert!(
+                            residual <= bound,
+                            "{device:?} {dtype:?} {n}: {residual:e} > {bound:e}"
+                        );
                     }
                 }
             }
@@ -162,7 +169,8 @@ fn closed_forms() {
         let a: Tensor<2> = tensor([2, 2], &[3.0, 1.0, 2.0, 4.0], &device, DType::F32);
         near("inverse", &numbers(inverse(a)), &[0.4, -0.1, -0.2, 0.3], 1e-6);
         // Needs an exchange of rows; so does every row of a permutation.
-        let shift = [0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0];
+        let shift =
+            [0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0];
         let p: Tensor<2> = tensor([4, 4], &shift, &device, DType::F32);
         assert_eq!(numbers(inverse(p.clone())), transposed(&shift, [4, 4]));
         assert_eq!(numbers(det(p.clone())), [-1.0], "a cycle of four is odd");
@@ -175,7 +183,8 @@ fn closed_forms() {
         let t: Tensor<2> = tensor([3, 3], &triangle, &device, DType::F32);
         assert_eq!(numbers(det(t.clone())), [-3.0]);
         assert_eq!(numbers(trace(t.clone())), [-0.5]);
-        let identity: Tensor<2> = tensor([3, 3], &[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0], &device, DType::F32);
+        let identity: Tensor<2> =
+            tensor([3, 3], &[1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0], &device, DType::F32);
         let y = trace_inverse(t.clone(), identity.clone());
         assert_eq!(numbers(y), numbers(t.transpose() - identity * 0.5));
     }
@@ -186,7 +195,9 @@ fn closed_forms() {
 #[test]
 fn hilbert_matrices() {
     for device in cpu() {
-        for (n, det_exact, condition) in [(4, 1.0 / 6_048_000.0, 28375.0), (5, 1.0 / 266_716_800_000.0, 943_656.0)] {
+        for (n, det_exact, condition) in
+            [(4, 1.0 / 6_048_000.0, 28375.0), (5, 1.0 / 266_716_800_000.0, 943_656.0)]
+        {
             let data: Vec<f64> = (0..n * n).map(|i| 1.0 / (i / n + i % n + 1) as f64).collect();
             let h: Tensor<2> = tensor([n, n], &data, &device, DType::F64);
             let relative = 5.0 * condition * f64::EPSILON;
@@ -194,7 +205,12 @@ fn hilbert_matrices() {
             let (sign, log) = log_abs_det(h.clone());
             assert_eq!(numbers(sign), [1.0]);
             near("log", &numbers(log), &[det_exact.ln()], relative);
-            near("condition", &numbers(condition_estimate(h)), &[condition], relative * condition * n as f64);
+            near(
+                "condition",
+                &numbers(condition_estimate(h)),
+                &[condition],
+                relative * condition * n as f64,
+            );
         }
     }
 }
@@ -209,7 +225,8 @@ fn a_singular_matrix_spoils_itself_alone() {
         let data = [REGULAR, [1.0, 2.0, 2.0, 4.0], [1.0, f64::INFINITY, 0.5, 1.0]].concat();
         let a: Tensor<3> = tensor([3, 2, 2], &data, &device, DType::F32).require_grad();
         let alone: Tensor<3> = tensor([1, 2, 2], &REGULAR, &device, DType::F32).require_grad();
-        let b: Tensor<3> = tensor([3, 2, 2], &matrices(5, 3, 2, 2, false), &device, DType::F32).require_grad();
+        let b: Tensor<3> =
+            tensor([3, 2, 2], &matrices(5, 3, 2, 2, false), &device, DType::F32).require_grad();
         let first = b.clone().inner().slice([0..1]);
         let first = Tensor::<3>::from_inner(first).require_grad();
         type Binary = fn(Tensor<3>, Tensor<3>) -> Tensor<3>;
@@ -221,7 +238,8 @@ fn a_singular_matrix_spoils_itself_alone() {
         ];
         for (name, operation) in operations {
             let what = format!("{name} on {device:?}");
-            let cotangent: Tensor<3> = tensor([3, 2, 2], &matrices(6, 3, 2, 2, false), &device, DType::F32);
+            let cotangent: Tensor<3> =
+                tensor([3, 2, 2], &matrices(6, 3, 2, 2, false), &device, DType::F32);
             let y = operation(a.clone(), b.clone());
             let grads = (y.clone() * cotangent.clone()).sum().backward();
             let y_alone = operation(alone.clone(), first.clone());
@@ -229,15 +247,24 @@ fn a_singular_matrix_spoils_itself_alone() {
             let grads_alone = (y_alone.clone() * cotangent).sum().backward();
             let mut pairs = vec![
                 ("value", y, y_alone),
-                ("gradient", Tensor::from_inner(a.grad(&grads).unwrap()), Tensor::from_inner(alone.grad(&grads_alone).unwrap())),
+                (
+                    "gradient",
+                    Tensor::from_inner(a.grad(&grads).unwrap()),
+                    Tensor::from_inner(alone.grad(&grads_alone).unwrap()),
+                ),
             ];
             if name != "inverse" {
                 let db = Tensor::from_inner(b.grad(&grads).unwrap());
-                pairs.push(("other gradient", db, Tensor::from_inner(first.grad(&grads_alone).unwrap())));
+                pairs.push((
+                    "other gradient",
+                    db,
+                    Tensor::from_inner(first.grad(&grads_alone).unwrap()),
+                ));
             }
             for (part, found, expected) in pairs {
                 let found = numbers(found);
-                assert_eq!(found[..4], numbers(expected), "{part} of {what}");
+                // The products of a batch may be computed in another order.
+                near(&format!("{part} of {what}"), &found[..4], &numbers(expected), 1e-5);
                 assert!(found[4..].iter().all(|x| x.is_nan()), "{part} of {what}: {found:?}");
             }
         }
@@ -248,8 +275,10 @@ fn a_singular_matrix_spoils_itself_alone() {
 #[test]
 fn the_determinant_of_a_singular_matrix() {
     for device in autodiff(all()) {
-        let gradient = |a: &Tensor<2>, y: Tensor<2>| numbers(a.grad(&(y * 2.0).sum().backward()).unwrap());
-        let two: Tensor<2> = tensor([2, 2], &[1.0, 2.0, 2.0, 4.0], &device, DType::F32).require_grad();
+        let gradient =
+            |a: &Tensor<2>, y: Tensor<2>| numbers(a.grad(&(y * 2.0).sum().backward()).unwrap());
+        let two: Tensor<2> =
+            tensor([2, 2], &[1.0, 2.0, 2.0, 4.0], &device, DType::F32).require_grad();
         let y = det(two.clone());
         assert_eq!(numbers(y.clone()), [0.0], "{device:?}");
         assert_eq!(gradient(&two, y), [8.0, -4.0, -4.0, 2.0], "{device:?}");
@@ -308,7 +337,9 @@ fn arguments_are_refused_with_their_names() {
     let square = Tensor::<3>::ones([2, 3, 3], &device);
     let other = Tensor::<3>::ones([3, 3, 1], &device);
     let not_square = |operation: &str, argument: &str| {
-        format!("{operation}: argument `{argument}`: expected square matrices, [.., n, n], got [2, 3]")
+        format!(
+            "{operation}: argument `{argument}`: expected square matrices, [.., n, n], got [2, 3]"
+        )
     };
     for (error, expected) in [
         (try_solve(wide.clone(), wide.clone()).unwrap_err(), not_square("solve", "a")),
@@ -383,8 +414,10 @@ fn empty_batches_and_empty_matrices() {
 #[test]
 fn vectors_are_columns() {
     for device in autodiff(all()) {
-        let a: Tensor<3> = tensor([2, 3, 3], &matrices(1, 2, 3, 3, true), &device, DType::F32).require_grad();
-        let b: Tensor<2> = tensor([2, 3], &matrices(2, 2, 3, 1, false), &device, DType::F32).require_grad();
+        let a: Tensor<3> =
+            tensor([2, 3, 3], &matrices(1, 2, 3, 3, true), &device, DType::F32).require_grad();
+        let b: Tensor<2> =
+            tensor([2, 3], &matrices(2, 2, 3, 1, false), &device, DType::F32).require_grad();
         let g: Tensor<2> = tensor([2, 3], &matrices(3, 2, 3, 1, false), &device, DType::F32);
         let x = solve_vector(a.clone(), b.clone());
         let column = solve(a.clone(), b.clone().unsqueeze_dim::<3>(2));
@@ -402,8 +435,10 @@ fn the_tape_and_the_graph_have_the_same_second_derivatives() {
     for device in cpu() {
         let data = matrices(21, 2, 5, 5, true);
         let at = || -> Tensor<3> { tensor([2, 5, 5], &data, &device, DType::F64) };
-        let other: Tensor<3> = tensor([2, 5, 5], &matrices(22, 2, 5, 5, false), &device, DType::F64);
-        let along: Tensor<3> = tensor([2, 5, 5], &matrices(23, 2, 5, 5, false), &device, DType::F64);
+        let other: Tensor<3> =
+            tensor([2, 5, 5], &matrices(22, 2, 5, 5, false), &device, DType::F64);
+        let along: Tensor<3> =
+            tensor([2, 5, 5], &matrices(23, 2, 5, 5, false), &device, DType::F64);
         let weights: Tensor<3> = tensor([2, 1, 1], &[0.75, -1.5], &device, DType::F64);
         let lift = |t: &Tensor<3>| Tensor::<3>::from_inner(t.clone());
         // The gradient of ⟨product(a), along⟩ by Burn's graph.
@@ -443,7 +478,7 @@ fn the_tape_and_the_graph_have_the_same_second_derivatives() {
             near(name, &tape, &graph, 1e-12 * size);
         }
         // d²(tr A²)⁄dA² through the trace: the gradient is 2Aᵀ, its product with V is 2Vᵀ.
-        let second = tape(&|a| (&a.matmul(&a)).clone().trace().sum());
+        let second = tape(&|a| a.matmul(&a).trace().sum());
         near("trace", &second, &numbers(along.clone().transpose() * 2.0), 1e-14);
     }
 }
@@ -454,7 +489,8 @@ fn broadcast_batches_are_like_copies() {
     for device in autodiff(all()) {
         let one = matrices(31, 1, 3, 3, true);
         let a: Tensor<3> = tensor([1, 3, 3], &one, &device, DType::F32).require_grad();
-        let copies: Tensor<3> = tensor([4, 3, 3], &one.repeat(4), &device, DType::F32).require_grad();
+        let copies: Tensor<3> =
+            tensor([4, 3, 3], &one.repeat(4), &device, DType::F32).require_grad();
         let b: Tensor<3> = tensor([4, 3, 3], &matrices(32, 4, 3, 3, true), &device, DType::F32);
         let g: Tensor<3> = tensor([4, 3, 3], &matrices(33, 4, 3, 3, false), &device, DType::F32);
         type Binary = fn(Tensor<3>, Tensor<3>) -> Tensor<3>;
@@ -488,7 +524,8 @@ fn half_precision_on_flex() {
         near("trace", &numbers(trace(half.clone())), &numbers(trace(exact.clone())), 20.0 * bound);
         let (found, expected) = (numbers(det(half.clone())), numbers(det(exact.clone())));
         near("det", &found, &expected, 1000.0 * bound);
-        let (found, expected) = (trace_inverse(half.clone(), half), trace_inverse(exact.clone(), exact));
+        let (found, expected) =
+            (trace_inverse(half.clone(), half), trace_inverse(exact.clone(), exact));
         near("trace_inverse", &numbers(found), &numbers(expected), 100.0 * bound);
     }
 }

@@ -56,10 +56,8 @@ fn parity<B: Backend>(packed: &Var<B>) -> Var<B> {
     sizes[rank - 2] = n;
     let positions = Var::<B>::new(B::int_into_float(range, packed.dtype().into()))
         .reshape(burn::tensor::Shape::from(sizes));
-    let later = positions
-        .transpose()
-        .expand(square.clone())
-        .greater(&positions.expand(square.clone()));
+    let later =
+        positions.transpose().expand(square.clone()).greater(&positions.expand(square.clone()));
     let inverted = column.greater(&row) & later;
     let ones = packed.full(square.clone(), 1.0);
     let counts = ones.zeros_like().mask_where(&inverted, &ones).sum_dim(rank - 1);
@@ -75,17 +73,18 @@ pub(super) fn det<B: Backend>(packed: FloatTensor<B>) -> FloatTensor<B> {
 }
 
 /// The sign of det A, and ln|det A|.
-pub(super) fn log_abs_det<B: Backend>(
-    packed: FloatTensor<B>,
-) -> (FloatTensor<B>, FloatTensor<B>) {
+pub(super) fn log_abs_det<B: Backend>(packed: FloatTensor<B>) -> (FloatTensor<B>, FloatTensor<B>) {
     let packed = Var::<B>::new(packed);
     let pivots = pivots(&packed);
     let dim = pivots.rank() - 2;
     if pivots.shape().num_elements() == 0 {
         let shape = number_shape(&packed.shape());
-        return (packed.full(shape.clone(), 1.0).into_primitive(), packed.full(shape, 0.0).into_primitive());
+        return (
+            packed.full(shape.clone(), 1.0).into_primitive(),
+            packed.full(shape, 0.0).into_primitive(),
+        );
     }
-    let sign = product(pivots.sign() + (&pivots - &pivots)) * parity(&packed);
+    let sign = product(pivots.sign() + &pivots * 0.0) * parity(&packed);
     (sign.into_primitive(), pivots.abs().log().sum_dim(dim).into_primitive())
 }
 

@@ -94,8 +94,11 @@ pub(crate) fn refuse_singular(
         return Ok(());
     }
     let rank = shape.num_dims();
-    let corner: Vec<_> =
-        shape.iter().enumerate().map(|(dim, size)| 0..if dim + 2 < rank { *size } else { 1 }).collect();
+    let corner: Vec<_> = shape
+        .iter()
+        .enumerate()
+        .map(|(dim, size)| 0..if dim + 2 < rank { *size } else { 1 })
+        .collect();
     let corners = floats(&result.detach().slice(corner));
     if !corners.iter().any(|corner| corner.is_nan()) {
         return Ok(());

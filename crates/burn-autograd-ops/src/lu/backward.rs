@@ -16,7 +16,12 @@ pub struct LuSolve {
 impl LuSolve {
     /// X, recorded where A or B is being differentiated.
     #[track_caller]
-    pub(crate) fn apply<B: LuOps>(transposed: bool, a: &Var<B>, packed: &Var<B>, b: Var<B>) -> Var<B> {
+    pub(crate) fn apply<B: LuOps>(
+        transposed: bool,
+        a: &Var<B>,
+        packed: &Var<B>,
+        b: Var<B>,
+    ) -> Var<B> {
         let [x] = apply_rule(&Self { transposed }, [a.clone(), packed.clone(), b]);
         x
     }
@@ -51,11 +56,8 @@ impl<B: LuOps> Rule<B, 3> for LuSolve {
         };
         let db = Self::apply(!self.transposed, &a, &packed, grad);
         let da = x.filter(|_| needs_a).map(|x| {
-            let da = if self.transposed {
-                x.matmul(&db.transpose())
-            } else {
-                db.matmul(&x.transpose())
-            };
+            let da =
+                if self.transposed { x.matmul(&db.transpose()) } else { db.matmul(&x.transpose()) };
             (-da).reduce_to(&a_shape)
         });
         [da, None, needs_b.then(|| db.reduce_to(&b_shape))]

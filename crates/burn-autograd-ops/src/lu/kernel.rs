@@ -46,8 +46,7 @@ impl<T: Copy> Coefficients<T> {
     #[inline(always)]
     unsafe fn from(self, row: usize, column: usize) -> Self {
         // SAFETY: the caller's.
-        let start =
-            unsafe { self.start.add(row * self.row_stride + column * self.column_stride) };
+        let start = unsafe { self.start.add(row * self.row_stride + column * self.column_stride) };
         Self { start, ..self }
     }
 }
@@ -108,9 +107,8 @@ impl<T: Lanes, S: Simd, const TRIANGLE: bool, const UP: bool> Sweep<T, S, TRIANG
         };
         // SAFETY: all rows and columns that are named are within the matrices.
         unsafe {
-            let place = |r: usize, v: usize| {
-                self.x.add((first + r) * self.x_stride + left + v * lanes)
-            };
+            let place =
+                |r: usize, v: usize| self.x.add((first + r) * self.x_stride + left + v * lanes);
             let mut sums: [[T::Vector<S>; V]; R] =
                 std::array::from_fn(|r| std::array::from_fn(|v| load(place(r, v))));
             let range = match (TRIANGLE, UP) {
@@ -120,9 +118,8 @@ impl<T: Lanes, S: Simd, const TRIANGLE: bool, const UP: bool> Sweep<T, S, TRIANG
             };
             let a = self.a.from(first, 0);
             for j in range {
-                let row: [T::Vector<S>; V] = std::array::from_fn(|v| {
-                    load(self.b.add(j * self.b_stride + left + v * lanes))
-                });
+                let row: [T::Vector<S>; V] =
+                    std::array::from_fn(|v| load(self.b.add(j * self.b_stride + left + v * lanes)));
                 for (r, sums) in sums.iter_mut().enumerate() {
                     let coefficient = T::splat(simd, a.at(r, j));
                     for (sum, element) in sums.iter_mut().zip(row) {
@@ -153,7 +150,8 @@ impl<T: Lanes, S: Simd, const TRIANGLE: bool, const UP: bool> Sweep<T, S, TRIANG
                         let r = if UP { R - 1 - other } else { other };
                         let coefficient = T::splat(simd, a.at(r, first + i));
                         for v in 0..V {
-                            sums[r][v] = T::subtract_product(simd, coefficient, finished[v], sums[r][v]);
+                            sums[r][v] =
+                                T::subtract_product(simd, coefficient, finished[v], sums[r][v]);
                         }
                     }
                 }
@@ -409,8 +407,12 @@ impl<T: Lanes, S: Simd> NullaryFnOnce for Eliminate<T, S> {
                 for v in 0..whole {
                     let at = row.add(begin + v * lanes).cast::<T::Vector<S>>();
                     let by = pivots.as_ptr().add(skipped + v * lanes).cast::<T::Vector<S>>();
-                    let left =
-                        T::subtract_product(simd, coefficient, by.read_unaligned(), at.read_unaligned());
+                    let left = T::subtract_product(
+                        simd,
+                        coefficient,
+                        by.read_unaligned(),
+                        at.read_unaligned(),
+                    );
                     at.write_unaligned(left);
                 }
                 if part > 0 {

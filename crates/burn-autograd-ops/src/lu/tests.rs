@@ -12,7 +12,9 @@ fn numbers(seed: u64, count: usize) -> Vec<f64> {
     let mut state = seed.wrapping_mul(2) | 1;
     (0..count)
         .map(|_| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             (state >> 11) as f64 / (1u64 << 52) as f64 - 1.0
         })
         .collect()
@@ -36,7 +38,8 @@ fn close(what: &str, found: &[f64], expected: &[f64]) {
     assert_eq!(found.len(), expected.len(), "{what}");
     let size = expected.iter().fold(1.0f64, |most, x| most.max(x.abs()));
     for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
-        let same = (found - expected).abs() <= CLOSE * size || (found.is_nan() && expected.is_nan());
+        let same =
+            (found - expected).abs() <= CLOSE * size || (found.is_nan() && expected.is_nan());
         assert!(same, "{what} at {index}: {found:e}, expected {expected:e}");
     }
 }
@@ -50,9 +53,11 @@ fn the_kernels_agree_with_the_specification() {
         let found = Flex::lu_factor(a);
         close(&format!("factors, n = {n}"), &values(found), &values(expected.clone()));
         for columns in [0, 1, 3, 8, 17, 40] {
-            let b = from_vec(numbers(columns as u64, batch * n * columns), [batch, n, columns].into());
+            let b =
+                from_vec(numbers(columns as u64, batch * n * columns), [batch, n, columns].into());
             for transposed in [false, true] {
-                let what = format!("solution, n = {n}, {columns} columns, transposed: {transposed}");
+                let what =
+                    format!("solution, n = {n}, {columns} columns, transposed: {transposed}");
                 let slow = spec::solve::<Flex>(expected.clone(), b.clone(), transposed);
                 let fast = Flex::lu_solve(expected.clone(), b.clone(), transposed);
                 close(&what, &values(fast), &values(slow));
@@ -72,7 +77,10 @@ fn views_are_read_where_they_are() {
         assert_eq!(values(packed.clone()), values(Flex::lu_factor(copy.0)));
         for transposed in [false, true] {
             let x = Flex::lu_solve(packed.clone(), view.1.clone(), transposed);
-            assert_eq!(values(x), values(Flex::lu_solve(packed.clone(), copy.1.clone(), transposed)));
+            assert_eq!(
+                values(x),
+                values(Flex::lu_solve(packed.clone(), copy.1.clone(), transposed))
+            );
         }
     }
 }
@@ -116,11 +124,16 @@ fn results_do_not_depend_on_the_number_of_threads() {
         let a = from_vec(numbers(11, batch * n * n), [batch, n, n].into());
         let b = from_vec(numbers(12, batch * n * n), [batch, n, n].into());
         let run = |threads: usize| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+            let pool =
+                rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
             pool.install(|| {
                 let packed = Flex::lu_factor(a.clone());
                 let x = Flex::lu_solve(packed.clone(), b.clone(), true);
-                [values(packed), values(x)].concat().into_iter().map(f64::to_bits).collect::<Vec<_>>()
+                [values(packed), values(x)]
+                    .concat()
+                    .into_iter()
+                    .map(f64::to_bits)
+                    .collect::<Vec<_>>()
             })
         };
         let alone = run(1);

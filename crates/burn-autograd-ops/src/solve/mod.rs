@@ -87,7 +87,11 @@ pub fn try_solve<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Result<Tensor<D>
     Ok(Tensor::from_dispatch(x))
 }
 
-fn left(operation: &'static str, a: DispatchTensor, b: DispatchTensor) -> Result<DispatchTensor, Error> {
+fn left(
+    operation: &'static str,
+    a: DispatchTensor,
+    b: DispatchTensor,
+) -> Result<DispatchTensor, Error> {
     arguments::floats(operation, &[("a", &a), ("b", &b)])?;
     factored(operation, "a", &a.shape(), a.dtype())?;
     fits(operation, ("a", &a.shape()), ("b", &b.shape()), &[2])?;

@@ -6,8 +6,8 @@ use burn::tensor::{DType, FloatDType};
 use burn_flex::{FlexTensor, Layout};
 
 use super::Real;
-use super::matrices::Matrices;
 use super::cpu::{self, Map};
+use super::matrices::Matrices;
 
 /// Runs `map` over tensors of one shape, in `f32` or `f64`; gives the tensors back if they have
 /// another data type. A contiguous operand that nobody else holds is overwritten.

@@ -1,7 +1,7 @@
 //! Forward and backward in Burn's own operations.
 
-use burn::backend::tensor::FloatTensor;
 use burn::backend::Backend;
+use burn::backend::tensor::FloatTensor;
 use burn_autograd_core::Var;
 
 use crate::lu::{diagonal, scaled_identity};

@@ -91,8 +91,8 @@ impl<T: Lanes> Job for Backward<'_, T> {
     fn run<S: Simd>(&self, simd: S, worker: &mut Workspace<T>, index: usize) {
         let n = self.a.rows;
         // SAFETY: each index is run once.
-        let [da, db] = [&self.da, &self.db]
-            .map(|room| room.as_ref().map(|room| unsafe { room.get(index) }));
+        let [da, db] =
+            [&self.da, &self.db].map(|room| room.as_ref().map(|room| unsafe { room.get(index) }));
         let factors = Factors { simd, n, parallel: self.parallel };
         let packed = self.packed.get(index).as_slice().expect("factors are row-major");
         if !factors.divides(packed) {

@@ -86,7 +86,10 @@ pub trait TraceInverseOps: LuOps + TraceOps {
     ///
     /// The operands are A, B, its factors, (A·B⁻¹)ᵀ, and the gradient of the result.
     #[fusion(default)]
-    fn trace_inverse_backward(#[extension_type] operands: Floats<Self>, needs: Needs) -> Floats<Self> {
+    fn trace_inverse_backward(
+        #[extension_type] operands: Floats<Self>,
+        needs: Needs,
+    ) -> Floats<Self> {
         spec::backward::<Self>(operands, needs)
     }
 
@@ -126,7 +129,7 @@ pub trait TraceInverseOps: LuOps + TraceOps {
 /// let a = Tensor::<2>::from_floats([[1.0, 2.0], [3.0, 4.0]], &device).require_grad();
 /// let b = Tensor::<2>::from_floats([[0.0, 1.0], [0.5, 0.0]], &device);
 /// let y = trace_inverse(a.clone(), b);
-/// assert_eq!(y.to_data().try_to_vec::<f32>().unwrap(), [2.0, 9.0, 3.5, 6.0]);
+/// assert_eq!(y.to_data().try_to_vec::<f32>().unwrap(), [2.0, 9.0, 4.5, 6.0]);
 /// let da = a.grad(&y.sum().backward()).unwrap();
 /// assert_eq!(da.to_data().try_to_vec::<f32>().unwrap(), [3.5, 1.0, 2.0, 2.5]);
 /// # }
@@ -217,9 +220,7 @@ impl TensorTraceInverse for Var {
     #[track_caller]
     fn trace_inverse(self, b: Self) -> Self {
         factored("trace_inverse", "b", &b.shape(), b.dtype())
-            .and_then(|()| {
-                fits("trace_inverse", ("b", &b.shape()), ("a", &self.shape()), &[1, 2])
-            })
+            .and_then(|()| fits("trace_inverse", ("b", &b.shape()), ("a", &self.shape()), &[1, 2]))
             .unwrap_or_else(|error| panic!("{error}"));
         let [y] = apply_rule(&TraceInverse, [self, b]);
         y
