@@ -263,7 +263,8 @@ fn a_singular_matrix_spoils_itself_alone() {
             }
             for (part, found, expected) in pairs {
                 let found = numbers(found);
-                assert_eq!(found[..4], numbers(expected), "{part} of {what}");
+                // The products of a batch may be computed in another order.
+                near(&format!("{part} of {what}"), &found[..4], &numbers(expected), 1e-5);
                 assert!(found[4..].iter().all(|x| x.is_nan()), "{part} of {what}: {found:?}");
             }
         }
@@ -477,7 +478,7 @@ fn the_tape_and_the_graph_have_the_same_second_derivatives() {
             near(name, &tape, &graph, 1e-12 * size);
         }
         // d²(tr A²)⁄dA² through the trace: the gradient is 2Aᵀ, its product with V is 2Vᵀ.
-        let second = tape(&|a| (&a.matmul(&a)).clone().trace().sum());
+        let second = tape(&|a| a.matmul(&a).trace().sum());
         near("trace", &second, &numbers(along.clone().transpose() * 2.0), 1e-14);
     }
 }

@@ -215,8 +215,9 @@ impl Function<2> for TraceInverse {
     fn backward(&self, ctx: Saved, [g]: [Var; 1]) -> [Option<Var>; 2] {
         let [a, b] = ctx.tensors();
         let n = b.shape()[0];
-        let identity =
-            Var::new(Tensor::<2>::eye(n, &Device::new(b.device())).cast(b.dtype()).into_dispatch());
+        let identity = Var::new(
+            Tensor::<2>::eye(n, &Device::new(b.device()).inner()).cast(b.dtype()).into_dispatch(),
+        );
         let inverse = b.clone().inverse().transpose();
         let (g_first, inner, last) = if self.published {
             (g.clone(), g.clone().trace(), g.clone().trace() * &b)

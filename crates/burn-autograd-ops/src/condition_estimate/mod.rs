@@ -59,11 +59,13 @@ fn number(a: &Var) -> Var {
         return a.full(number_shape(&a.shape()), 0.0);
     }
     let inverse = Var::new(<Dispatch as InverseOps>::inverse(a.primitive().clone()));
-    let norm = |x: &Var| x.abs().sum_dim(x.rank() - 2).max_dim(x.rank() - 1);
-    let size = norm(&a);
-    let number = &size * norm(&inverse);
-    let singular = number.is_nan() & !size.is_nan() & size.lower_elem(f64::INFINITY);
-    number.mask_fill(&singular, f64::INFINITY)
+    let (rows, columns) = (a.rank() - 2, a.rank() - 1);
+    let singular = inverse.sum_dims(&[rows, columns]).is_nan();
+    // Not every backend finds the largest number where there is none.
+    let norm = |x: &Var| x.abs().mask_fill(&x.is_nan(), 0.0).sum_dim(rows).max_dim(columns);
+    let number = (norm(&a) * norm(&inverse)).mask_fill(&singular, f64::INFINITY);
+    // 0·x is NaN for what is not finite.
+    number + (a * 0.0).sum_dims(&[rows, columns])
 }
 
 /// [`condition_estimate`] as a method.

@@ -84,7 +84,7 @@ pub(super) fn log_abs_det<B: Backend>(packed: FloatTensor<B>) -> (FloatTensor<B>
             packed.full(shape, 0.0).into_primitive(),
         );
     }
-    let sign = product(pivots.sign() + (&pivots - &pivots)) * parity(&packed);
+    let sign = product(pivots.sign() + &pivots * 0.0) * parity(&packed);
     (sign.into_primitive(), pivots.abs().log().sum_dim(dim).into_primitive())
 }
 

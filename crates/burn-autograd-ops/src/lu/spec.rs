@@ -55,8 +55,9 @@ pub(super) fn factor<B: Backend>(a: FloatTensor<B>) -> FloatTensor<B> {
     if m * n == 0 {
         return a.full(packed, 0.0).into_primitive();
     }
-    // x − x is 0 for a number, and NaN for anything else: one such entry spoils its matrix.
-    let a = &a + (&a - &a).sum_dims(&[1, 2]);
+    // 0·x is 0 for a number, and NaN for anything else: one such entry spoils its matrix. (A compiler
+    // may take x − x for 0.)
+    let a = &a + (&a * 0.0).sum_dims(&[1, 2]);
     // The permutation is one more column, which is exchanged with the rows.
     let rows = iota(&a, n).expand([m, n, 1]);
     let mut rest = Var::cat(&[a, rows], 2);

@@ -129,7 +129,7 @@ pub trait TraceInverseOps: LuOps + TraceOps {
 /// let a = Tensor::<2>::from_floats([[1.0, 2.0], [3.0, 4.0]], &device).require_grad();
 /// let b = Tensor::<2>::from_floats([[0.0, 1.0], [0.5, 0.0]], &device);
 /// let y = trace_inverse(a.clone(), b);
-/// assert_eq!(y.to_data().try_to_vec::<f32>().unwrap(), [2.0, 9.0, 3.5, 6.0]);
+/// assert_eq!(y.to_data().try_to_vec::<f32>().unwrap(), [2.0, 9.0, 4.5, 6.0]);
 /// let da = a.grad(&y.sum().backward()).unwrap();
 /// assert_eq!(da.to_data().try_to_vec::<f32>().unwrap(), [3.5, 1.0, 2.0, 2.5]);
 /// # }
