@@ -432,7 +432,7 @@ impl<T: Lanes, S: Simd> NullaryFnOnce for Eliminate<T, S> {
 /// What one thread keeps from matrix to matrix.
 #[derive(Debug, Default)]
 pub(crate) struct Workspace<T> {
-    reciprocals: Vec<T>,
+    pub(crate) reciprocals: Vec<T>,
     pub(crate) first: Vec<T>,
     pub(crate) second: Vec<T>,
 }
