@@ -84,10 +84,10 @@ pub(super) fn forward<T: Real>(logits: &[T], problem: Problem<'_, T>) -> (Vec<T>
                 || {
                     let rows = logits.chunks_exact(problem.classes);
                     for (index, row) in rows.enumerate() {
-                        let (max, sum) = max_and_sum(row);
-                        maxima[index] = max;
-                        sums[index] = T::from_f64(sum);
-                        losses[index] = loss(row, task * size + index, problem, max, sum, total);
+                        let found = Sums::of(row);
+                        maxima[index] = found.max;
+                        sums[index] = T::from_f64(found.sum());
+                        losses[index] = loss(row, task * size + index, problem, found, total);
                     }
                 },
             );
@@ -121,37 +121,67 @@ pub(super) fn forward<T: Real>(logits: &[T], problem: Problem<'_, T>) -> (Vec<T>
 /// Logits, maxima, sums and losses of some rows.
 type Block<'a, T> = (((&'a [T], &'a mut [T]), &'a mut [T]), &'a mut [f64]);
 
-/// The maximum m of a row, and Σ eˣ⁻ᵐ.
-#[inline(always)]
-fn max_and_sum<T: Real>(row: &[T]) -> (T, f64) {
-    let larger = |a: T, b: T| if b > a { b } else { a };
-    let mut lanes = [row[0]; LANES];
-    let chunks = row.chunks_exact(LANES);
-    let rest = chunks.remainder();
-    for chunk in chunks {
-        for lane in 0..LANES {
-            lanes[lane] = larger(lanes[lane], chunk[lane]);
-        }
-    }
-    // A NaN may get lost here. It is found below, where its exponential is NaN.
-    let max = lanes.iter().chain(rest).fold(row[0], |max, &x| larger(max, x));
+/// A row's maximum m; how many of its elements are that, for which eˣ⁻ᵐ is 1; and Σ eˣ⁻ᵐ over the others.
+#[derive(Clone, Copy)]
+struct Sums<T> {
+    max: T,
+    ones: f64,
+    rest: f64,
+}
 
-    let mut sum = 0.0;
-    for block in row.chunks(BLOCK) {
-        let mut lanes = [T::ZERO; LANES];
-        let chunks = block.chunks_exact(LANES);
+impl<T: Real> Sums<T> {
+    /// Two sub-passes, of which the second finds the row in the cache.
+    #[inline(always)]
+    fn of(row: &[T]) -> Self {
+        let larger = |a: T, b: T| if b > a { b } else { a };
+        let mut lanes = [row[0]; LANES];
+        let chunks = row.chunks_exact(LANES);
         let rest = chunks.remainder();
         for chunk in chunks {
             for lane in 0..LANES {
-                lanes[lane] = lanes[lane] + (chunk[lane] - max).exp();
+                lanes[lane] = larger(lanes[lane], chunk[lane]);
             }
         }
-        for (lane, &x) in lanes.iter_mut().zip(rest) {
-            *lane = *lane + (x - max).exp();
+        // A NaN may get lost here. It is found below, where its exponential is NaN.
+        let max = lanes.iter().chain(rest).fold(row[0], |max, &x| larger(max, x));
+
+        let one = T::from_f64(1.0);
+        let mut sums = Self { max, ones: 0.0, rest: 0.0 };
+        for block in row.chunks(BLOCK) {
+            let mut ones = [T::ZERO; LANES];
+            let mut others = [T::ZERO; LANES];
+            let mut add = |lane: usize, x: T| {
+                let shifted = x - max;
+                let is_max = shifted == T::ZERO;
+                ones[lane] = ones[lane] + if is_max { one } else { T::ZERO };
+                others[lane] = others[lane] + if is_max { T::ZERO } else { shifted.exp() };
+            };
+            let chunks = block.chunks_exact(LANES);
+            let rest = chunks.remainder();
+            for chunk in chunks {
+                for lane in 0..LANES {
+                    add(lane, chunk[lane]);
+                }
+            }
+            for (lane, &x) in rest.iter().enumerate() {
+                add(lane, x);
+            }
+            sums.ones += ones.iter().map(|lane| lane.to_f64()).sum::<f64>();
+            sums.rest += others.iter().map(|lane| lane.to_f64()).sum::<f64>();
         }
-        sum += lanes.iter().map(|lane| lane.to_f64()).sum::<f64>();
+        sums
     }
-    (max, sum)
+
+    #[inline(always)]
+    fn sum(self) -> f64 {
+        self.ones + self.rest
+    }
+
+    /// ln Σ eˣ⁻ᵐ, exact also where the sum is hardly more than 1.
+    #[inline(always)]
+    fn log(self) -> f64 {
+        self.ones.ln() + (self.rest / self.ones).ln_1p()
+    }
 }
 
 #[inline(always)]
@@ -159,12 +189,11 @@ fn loss<T: Real>(
     row: &[T],
     index: usize,
     problem: Problem<'_, T>,
-    max: T,
-    sum: f64,
+    sums: Sums<T>,
     weights: f64,
 ) -> f64 {
     let Some(class) = problem.class(index) else { return 0.0 };
-    let (log, max) = (sum.ln(), max.to_f64());
+    let (log, max) = (sums.log(), sums.max.to_f64());
     let epsilon = problem.settings.label_smoothing;
     // −ln p, without the difference of two large numbers where logits are large.
     let at_target = log - (row[class].to_f64() - max);

@@ -3,7 +3,6 @@ use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{DType, Shape};
 use burn_autograd_core::Floats;
 use burn_flex::FlexTensor;
-use faer::traits::ComplexField;
 
 use super::kernel::{self, Matrix};
 use super::{LinearOps, Needs, spec};
@@ -52,7 +51,7 @@ fn rows(shape: &Shape) -> [usize; 2] {
     [leading.iter().product(), *last]
 }
 
-fn forward<T: Real + ComplexField>(operands: Vec<FlexTensor>) -> FlexTensor {
+fn forward<T: Real>(operands: Vec<FlexTensor>) -> FlexTensor {
     let mut shape = operands[0].shape();
     let operands: Vec<_> = operands.into_iter().map(readable).collect();
     let (x, weight) = (matrix::<T>(&operands[0]), matrix::<T>(&operands[1]));
@@ -63,7 +62,7 @@ fn forward<T: Real + ComplexField>(operands: Vec<FlexTensor>) -> FlexTensor {
     flex::from_vec(y, shape)
 }
 
-fn backward<T: Real + ComplexField>(operands: Vec<FlexTensor>, needs: Needs) -> Floats<Flex> {
+fn backward<T: Real>(operands: Vec<FlexTensor>, needs: Needs) -> Floats<Flex> {
     let (grad, weight, x) = needs.operands(operands);
     let grad = if grad.is_contiguous() { grad } else { grad.to_contiguous() };
     let shape = grad.shape();

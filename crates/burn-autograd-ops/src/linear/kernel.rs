@@ -1,9 +1,7 @@
-//! The CPU kernels: matrix products by faer, which packs blocks for the cache and chooses its vector
-//! instructions at run time, on operands that lie anyhow; and sums over rows in `f64`.
+//! The CPU kernels: matrix products by the crate gemm, which packs blocks for the cache and chooses its
+//! vector instructions and threads at run time, on operands that lie anyhow; and sums over rows in `f64`.
 
-use faer::linalg::matmul::matmul;
-use faer::traits::ComplexField;
-use faer::{Accum, MatMut, MatRef, Par};
+use gemm::Parallelism;
 use pulp::Arch;
 use rayon::prelude::*;
 
@@ -42,26 +40,10 @@ impl<'a, T> Matrix<'a, T> {
         let Self { elements, size: [rows, columns], strides: [down, right] } = self;
         Self { elements, size: [columns, rows], strides: [right, down] }
     }
-
-    fn view(&self) -> MatRef<'a, T> {
-        let [rows, columns] = self.size;
-        let [down, right] = self.strides.map(usize::cast_signed);
-        // SAFETY: `new` has checked that the largest offset is within the buffer, and no stride is
-        // negative.
-        unsafe { MatRef::from_raw_parts(self.elements.as_ptr(), rows, columns, down, right) }
-    }
 }
 
-/// Products from this many multiplications on run on all threads: a tenth of a millisecond, ten times
-/// what waking a thread costs.
-const PARALLEL: usize = 2_000_000;
-
 /// a·b, in row-major order; with an addend for every row, that is added.
-pub(super) fn product<T: Real + ComplexField>(
-    a: Matrix<'_, T>,
-    b: Matrix<'_, T>,
-    addend: Option<&[T]>,
-) -> Vec<T> {
+pub(super) fn product<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>, addend: Option<&[T]>) -> Vec<T> {
     let ([rows, inner], [_, columns]) = (a.size, b.size);
     assert_eq!(inner, b.size[0], "the matrices fit");
     let mut output = match addend {
@@ -72,15 +54,34 @@ pub(super) fn product<T: Real + ComplexField>(
     if output.is_empty() || inner == 0 {
         return output;
     }
-    let parallelism = if rows * inner * columns < PARALLEL { Par::Seq } else { Par::rayon(0) };
-    matmul(
-        MatMut::from_row_major_slice_mut(&mut output, rows, columns),
-        if addend.is_some() { Accum::Add } else { Accum::Replace },
-        a.view(),
-        b.view(),
-        T::from_f64(1.0),
-        parallelism,
-    );
+    let [a_strides, b_strides] =
+        [a.strides, b.strides].map(|strides| strides.map(usize::cast_signed));
+    let one = T::from_f64(1.0);
+    // SAFETY: `Matrix::new` has checked that the operands lie within their buffers; the output is a
+    // buffer of its own, of this size, in row-major order.
+    unsafe {
+        gemm::gemm(
+            rows,
+            columns,
+            inner,
+            output.as_mut_ptr(),
+            1,
+            columns.cast_signed(),
+            addend.is_some(),
+            a.elements.as_ptr(),
+            a_strides[1],
+            a_strides[0],
+            b.elements.as_ptr(),
+            b_strides[1],
+            b_strides[0],
+            one,
+            one,
+            false,
+            false,
+            false,
+            Parallelism::Rayon(0),
+        );
+    }
     output
 }
 

@@ -3,7 +3,6 @@ use burn::backend::{NdArray, TensorMetadata};
 use burn::tensor::DType;
 use burn_autograd_core::Floats;
 use burn_ndarray::{NdArrayTensor, SharedArray};
-use faer::traits::ComplexField;
 
 use super::kernel::{self, Matrix};
 use super::{LinearOps, Needs, spec};
@@ -54,7 +53,7 @@ fn rows(shape: &[usize]) -> [usize; 2] {
     [leading.iter().product(), *last]
 }
 
-fn forward<T: Stored + ComplexField>(operands: Vec<NdArrayTensor>) -> NdArrayTensor {
+fn forward<T: Stored>(operands: Vec<NdArrayTensor>) -> NdArrayTensor {
     let mut shape = operands[0].shape().to_vec();
     let operands: Vec<_> = operands.into_iter().map(readable::<T>).collect();
     let (x, weight) = (matrix(&operands[0]), matrix(&operands[1]));
@@ -65,10 +64,7 @@ fn forward<T: Stored + ComplexField>(operands: Vec<NdArrayTensor>) -> NdArrayTen
     T::wrap(ndarray::from_vec(y, &shape))
 }
 
-fn backward<T: Stored + ComplexField>(
-    operands: Vec<NdArrayTensor>,
-    needs: Needs,
-) -> Floats<NdArray> {
+fn backward<T: Stored>(operands: Vec<NdArrayTensor>, needs: Needs) -> Floats<NdArray> {
     let (grad, weight, x) = needs.operands(operands);
     let grad = ndarray::contiguous::<T>(grad);
     let mut shape = grad.shape().to_vec();
