@@ -3,8 +3,9 @@
 use burn::backend::Flex;
 use burn::server::{RemoteServer, WebSocketTransport};
 use burn::tensor::remote::RemoteHost;
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{DType, Device, Int, Tensor};
 use burn_autograd::ops::remote::registry;
+use burn_autograd::ops::trace::trace as trace_of;
 use burn_autograd::prelude::*;
 use burn_autograd::{Graph, trace};
 
@@ -33,7 +34,16 @@ type Operation = fn(Vec<Tensor<2>>) -> Tensor<2>;
 
 const X: [f64; 6] = [0.5, -1.25, 2.0, -0.75, 1.5, 0.25];
 
-/// Each operation, and the shapes of its arguments.
+/// Away from singular matrices.
+fn regular(x: &Tensor<2>) -> Tensor<2> {
+    x.clone() + Tensor::eye(2, &x.device()) * 4.0
+}
+
+fn targets(x: &Tensor<2>) -> Tensor<1, Int> {
+    Tensor::from_ints([2, 0], &x.device())
+}
+
+/// Each operation by the name that it is sent under, and the shapes of its arguments.
 fn operations() -> Vec<(&'static str, Operation, Vec<[usize; 2]>)> {
     fn one(x: Vec<Tensor<2>>) -> Tensor<2> {
         x.into_iter().next().expect("an argument")
@@ -57,6 +67,22 @@ fn operations() -> Vec<(&'static str, Operation, Vec<[usize; 2]>)> {
             |x| sum_squared_error(x[0].clone(), x[1].clone()).reshape([1, 1]),
             vec![[2, 3], [2, 3]],
         ),
+        (
+            "linear",
+            |x| linear(x[0].clone(), x[1].clone(), Some(x[2].clone().reshape([2]))),
+            vec![[2, 3], [2, 3], [2, 1]],
+        ),
+        ("linear_without_bias", |x| linear(x[0].clone(), x[1].clone(), None), vec![[2, 3], [2, 3]]),
+        (
+            "cross_entropy_rows",
+            |x| cross_entropy(one(x.clone()), targets(&x[0])).reshape([1, 1]),
+            vec![[2, 3]],
+        ),
+        ("lu_solve", |x| solve(regular(&x[0]), x[1].clone()), vec![[2, 2], [2, 3]]),
+        ("inverse", |x| inverse(regular(&x[0])), vec![[2, 2]]),
+        ("lu_factor", |x| det(regular(&x[0])), vec![[2, 2]]),
+        ("trace", |x| trace_of(one(x)), vec![[2, 2]]),
+        ("trace_inverse", |x| trace_inverse(x[0].clone(), regular(&x[1])), vec![[2, 2], [2, 2]]),
     ]
 }
 
@@ -71,20 +97,26 @@ fn evaluate(operation: Operation, shapes: &[[usize; 2]], device: &Device) -> Vec
         })
         .collect();
     let output = operation(leaves.clone());
-    let cotangent = tensor([2, 3], &[1.5, -0.5, 0.25, 2.0, -1.0, 0.75], &device, DType::F32);
+    let shape = output.dims();
+    let cotangent = [1.5, -0.5, 0.25, 2.0, -1.0, 0.75];
+    let cotangent = tensor(shape, &cotangent[..shape[0] * shape[1]], &device, DType::F32);
     let grads = (output.clone() * cotangent).sum().backward();
     let gradients = leaves.iter().map(|leaf| numbers(leaf.grad(&grads).expect("it is tracked")));
     std::iter::once(numbers(output)).chain(gradients).collect()
 }
 
-/// The server runs the same kernels, so that the results are the same bit by bit.
+/// Where the client composes an operation of Burn's own, which round otherwise than the kernels here,
+/// some ten roundings of numbers below 10 are between the two.
 #[test]
 fn a_remote_server_runs_the_operations_and_their_gradients() {
     let (runtime, remote) = served();
     for (name, operation, shapes) in operations() {
         let here = evaluate(operation, &shapes, &Device::flex());
         let there = evaluate(operation, &shapes, &remote);
-        assert_eq!(there, here, "{name}");
+        assert_eq!(there.len(), here.len());
+        for (there, here) in there.iter().flatten().zip(here.iter().flatten()) {
+            assert!((there - here).abs() <= 1e-5 * here.abs().max(1.0), "{name}: {there} {here}");
+        }
     }
     runtime.shutdown_background();
 }

@@ -16,32 +16,59 @@
 use burn::backend::ir::BackendIr;
 use burn_router::CustomOpRegistry;
 
+use crate::cross_entropy::CrossEntropyOps;
+use crate::det::DetOps;
 use crate::exp::ExpOps;
+use crate::inverse::InverseOps;
 use crate::legendre_p3::LegendreP3Ops;
+use crate::linear::LinearOps;
+use crate::lu::LuOps;
 use crate::multiply_add::MultiplyAddOps;
 use crate::polynomial::PolynomialOps;
 use crate::relu::ReluOps;
 use crate::sum_squared_error::SumSquaredErrorOps;
+use crate::trace::TraceOps;
+use crate::trace_inverse::TraceInverseOps;
 
-/// A backend with every operation.
-pub trait AllOps:
-    ExpOps + LegendreP3Ops + MultiplyAddOps + PolynomialOps + ReluOps + SumSquaredErrorOps
-{
+macro_rules! all_ops {
+    ($($ops:ident),+) => {
+        /// A backend with every operation.
+        pub trait AllOps: $($ops +)+ {}
+
+        impl<B: $($ops +)+> AllOps for B {}
+    };
 }
 
-impl<B> AllOps for B where
-    B: ExpOps + LegendreP3Ops + MultiplyAddOps + PolynomialOps + ReluOps + SumSquaredErrorOps
-{
-}
+all_ops!(
+    CrossEntropyOps,
+    DetOps,
+    ExpOps,
+    InverseOps,
+    LegendreP3Ops,
+    LinearOps,
+    LuOps,
+    MultiplyAddOps,
+    PolynomialOps,
+    ReluOps,
+    SumSquaredErrorOps,
+    TraceInverseOps,
+    TraceOps
+);
 
 /// Adds every operation to what a server, or an interpreter of captured graphs, can run on `B`.
 pub fn register<B: BackendIr + AllOps>(registry: &mut CustomOpRegistry<B>) {
+    crate::cross_entropy::router::register(registry);
     crate::exp::router::register(registry);
+    crate::inverse::router::register(registry);
     crate::legendre_p3::router::register(registry);
+    crate::linear::router::register(registry);
+    crate::lu::router::register(registry);
     crate::multiply_add::router::register(registry);
     crate::polynomial::router::register(registry);
     crate::relu::router::register(registry);
     crate::sum_squared_error::router::register(registry);
+    crate::trace::router::register(registry);
+    crate::trace_inverse::router::register(registry);
 }
 
 /// A registry of every operation, for `RemoteServer::with_custom_ops`.

@@ -49,13 +49,17 @@ impl<B: CrossEntropyOps> Rule<B, 1> for CrossEntropy<B> {
         }
         let sums = sums.detach().into_primitive();
         let weight = self.weight.clone().unwrap_or_else(|| sums.clone());
+        let (weighted, ignores, ignore_index, label_smoothing) = self.settings.rows();
         [Some(Var::new(B::cross_entropy_rows_backward(
             logits.into_primitive(),
             sums,
             self.targets.clone(),
             weight,
             grad.into_primitive(),
-            self.settings,
+            weighted,
+            ignores,
+            ignore_index,
+            label_smoothing,
         )))]
     }
 }

@@ -258,8 +258,12 @@ impl CrossEntropyOps for CubeBackend {
         logits: FloatTensor<Self>,
         targets: IntTensor<Self>,
         weight: FloatTensor<Self>,
-        settings: Settings,
+        weighted: bool,
+        ignores: bool,
+        ignore_index: i64,
+        label_smoothing: f64,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let settings = Settings::of_rows(weighted, ignores, ignore_index, label_smoothing);
         if is_empty(&logits) {
             let weight = settings.weighted.then(|| Var::new(weight));
             let rows = spec::rows::<Self>(&Var::new(logits), targets, weight, settings);
@@ -313,8 +317,12 @@ impl CrossEntropyOps for CubeBackend {
         targets: IntTensor<Self>,
         weight: FloatTensor<Self>,
         grad: FloatTensor<Self>,
-        settings: Settings,
+        weighted: bool,
+        ignores: bool,
+        ignore_index: i64,
+        label_smoothing: f64,
     ) -> FloatTensor<Self> {
+        let settings = Settings::of_rows(weighted, ignores, ignore_index, label_smoothing);
         if is_empty(&logits) {
             return logits;
         }

@@ -47,6 +47,8 @@ mod kernel;
 mod module;
 #[cfg(feature = "ndarray")]
 mod ndarray;
+#[cfg(feature = "router")]
+pub(crate) mod router;
 mod spec;
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
@@ -110,6 +112,21 @@ pub struct Settings {
     pub label_smoothing: f64,
 }
 
+impl Settings {
+    /// What concerns single rows, as plain numbers, which Burn sends along with an operation: whether
+    /// there are class weights, whether a target is ignored, which one, and the label smoothing.
+    fn rows(self) -> (bool, bool, i64, f64) {
+        let ignored = self.ignore_index;
+        (self.weighted, ignored.is_some(), ignored.unwrap_or_default(), self.label_smoothing)
+    }
+
+    /// The settings of single rows, from plain numbers.
+    fn of_rows(weighted: bool, ignores: bool, ignore_index: i64, label_smoothing: f64) -> Self {
+        let ignore_index = ignores.then_some(ignore_index);
+        Self { reduction: None, weighted, ignore_index, label_smoothing }
+    }
+}
+
 /// The rule of [`cross_entropy`](fn@cross_entropy), for
 /// [`differentiate`](burn_autograd_core::differentiate): logits `[n, c]` to the loss.
 #[derive(Debug, Clone)]
@@ -131,6 +148,8 @@ pub struct CrossEntropy<B: Backend> {
     Flex: cfg(feature = "flex"),
     NdArray: cfg(feature = "ndarray"),
     Cube: cfg(feature = "cube"),
+    Remote: cfg(feature = "remote"),
+    Capture: cfg(feature = "capture"),
     Autodiff: cfg(feature = "autodiff"),
     Fusion: cfg(feature = "fusion")
 )]
@@ -157,7 +176,16 @@ pub trait CrossEntropyOps: Backend {
         settings: Settings,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let dtype = logits.dtype();
-        let (losses, sums, weights) = Self::cross_entropy_rows(logits, targets, weight, settings);
+        let (weighted, ignores, ignore_index, label_smoothing) = settings.rows();
+        let (losses, sums, weights) = Self::cross_entropy_rows(
+            logits,
+            targets,
+            weight,
+            weighted,
+            ignores,
+            ignore_index,
+            label_smoothing,
+        );
         let (loss, total) =
             spec::reduce::<Self>(Var::new(losses), &Var::new(weights), settings, dtype);
         (loss.into_primitive(), sums, total.into_primitive())
@@ -166,18 +194,26 @@ pub trait CrossEntropyOps: Backend {
     /// The loss of each row, `[n]`; its maximum m and Σ eˣ⁻ᵐ, `[2, n]`; its weight in the mean, `[n]`.
     #[fusion(
         id = "burn_autograd::cross_entropy_rows",
-        meta = |logits, _targets, _weight, _settings| {
+        meta = |logits, _targets, _weight, _weighted, _ignores, _ignore_index, _label_smoothing| {
             let (rows, dtype) = (logits.shape[0], wide(logits.dtype));
             let spec = |shape| burn::backend::fusion::custom::TensorSpec::new(shape, dtype);
             (spec(Shape::new([rows])), spec(Shape::new([2, rows])), spec(Shape::new([rows])))
         }
     )]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "plain numbers, which Burn sends along with the operation"
+    )]
     fn cross_entropy_rows(
         logits: FloatTensor<Self>,
         targets: IntTensor<Self>,
         weight: FloatTensor<Self>,
-        settings: Settings,
+        weighted: bool,
+        ignores: bool,
+        ignore_index: i64,
+        label_smoothing: f64,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
+        let settings = Settings::of_rows(weighted, ignores, ignore_index, label_smoothing);
         let rows = spec::rows::<Self>(
             &Var::new(logits),
             targets,
@@ -194,14 +230,22 @@ pub trait CrossEntropyOps: Backend {
         dtype = logits,
         shape = logits
     )]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "plain numbers, which Burn sends along with the operation"
+    )]
     fn cross_entropy_rows_backward(
         logits: FloatTensor<Self>,
         sums: FloatTensor<Self>,
         targets: IntTensor<Self>,
         weight: FloatTensor<Self>,
         grad: FloatTensor<Self>,
-        settings: Settings,
+        weighted: bool,
+        ignores: bool,
+        ignore_index: i64,
+        label_smoothing: f64,
     ) -> FloatTensor<Self> {
+        let settings = Settings::of_rows(weighted, ignores, ignore_index, label_smoothing);
         let _ = sums;
         let weight = settings.weighted.then(|| Var::new(weight));
         let logits = Var::<Self>::new(logits);

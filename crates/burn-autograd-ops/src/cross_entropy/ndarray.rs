@@ -27,8 +27,12 @@ impl CrossEntropyOps for NdArray {
         targets: IntTensor<Self>,
         weight: FloatTensor<Self>,
         grad: FloatTensor<Self>,
-        settings: Settings,
+        weighted: bool,
+        ignores: bool,
+        ignore_index: i64,
+        label_smoothing: f64,
     ) -> FloatTensor<Self> {
+        let settings = Settings::of_rows(weighted, ignores, ignore_index, label_smoothing);
         match logits.dtype() {
             DType::F64 => backward::<f64>(logits, [sums, grad], targets, weight, settings),
             _ => backward::<f32>(logits, [sums, grad], targets, weight, settings),

@@ -28,6 +28,8 @@ mod flex;
 mod kernel;
 #[cfg(feature = "ndarray")]
 mod ndarray;
+#[cfg(feature = "router")]
+pub(crate) mod router;
 mod spec;
 
 use burn::backend::tensor::FloatTensor;
@@ -52,6 +54,8 @@ pub struct LogAbsDet;
     Flex: cfg(feature = "flex"),
     NdArray: cfg(feature = "ndarray"),
     Cube: cfg(feature = "cube"),
+    Remote: cfg(feature = "remote"),
+    Capture: cfg(feature = "capture"),
     Autodiff: cfg(feature = "autodiff"),
     Fusion: cfg(feature = "fusion")
 )]

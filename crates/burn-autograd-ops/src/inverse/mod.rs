@@ -15,6 +15,8 @@
 mod backward;
 #[cfg(feature = "check")]
 pub(crate) mod check;
+#[cfg(feature = "router")]
+pub(crate) mod router;
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Dispatch, TensorMetadata, backend_extension};
@@ -33,6 +35,8 @@ pub struct Inverse;
     Flex: cfg(feature = "flex"),
     NdArray: cfg(feature = "ndarray"),
     Cube: cfg(feature = "cube"),
+    Remote: cfg(feature = "remote"),
+    Capture: cfg(feature = "capture"),
     Autodiff: cfg(feature = "autodiff"),
     Fusion: cfg(feature = "fusion")
 )]

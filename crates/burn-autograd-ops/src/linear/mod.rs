@@ -27,6 +27,8 @@ mod kernel;
 mod module;
 #[cfg(feature = "ndarray")]
 mod ndarray;
+#[cfg(feature = "router")]
+pub(crate) mod router;
 mod spec;
 
 use burn::backend::tensor::FloatTensor;
@@ -69,6 +71,8 @@ impl Needs {
     Flex: cfg(feature = "flex"),
     NdArray: cfg(feature = "ndarray"),
     Cube: cfg(feature = "cube"),
+    Remote: cfg(feature = "remote"),
+    Capture: cfg(feature = "capture"),
     Autodiff: cfg(feature = "autodiff"),
     Fusion: cfg(feature = "fusion")
 )]

@@ -28,6 +28,8 @@ mod flex;
 pub(crate) mod kernel;
 #[cfg(feature = "ndarray")]
 mod ndarray;
+#[cfg(feature = "router")]
+pub(crate) mod router;
 pub(crate) mod spec;
 
 use burn::backend::tensor::FloatTensor;
@@ -42,6 +44,8 @@ pub use backward::LuSolve;
     Flex: cfg(feature = "flex"),
     NdArray: cfg(feature = "ndarray"),
     Cube: cfg(feature = "cube"),
+    Remote: cfg(feature = "remote"),
+    Capture: cfg(feature = "capture"),
     Autodiff: cfg(feature = "autodiff"),
     Fusion: cfg(feature = "fusion")
 )]

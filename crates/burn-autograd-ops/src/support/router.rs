@@ -34,20 +34,36 @@ pub(crate) fn replay<const N: usize, const M: usize>(
 ) {
 }
 
-/// Sends an operation, or records it; its results are known by their shapes alone.
-pub(crate) fn send<C: RouterClient, const N: usize, const M: usize>(
+/// Sends an operation, or records it; its results are known by their shapes alone. There is an input.
+pub(crate) fn send<C: RouterClient, const M: usize>(
     id: &'static str,
-    inputs: [RouterTensor<C>; N],
+    inputs: impl IntoIterator<Item = RouterTensor<C>>,
     outputs: [Meta; M],
     scalars: Vec<ScalarIr>,
 ) -> [RouterTensor<C>; M] {
+    let inputs: Vec<_> = inputs.into_iter().collect();
     let client = inputs[0].client.clone();
-    let inputs = inputs.map(RouterTensor::into_ir);
+    let inputs: Vec<_> = inputs.into_iter().map(RouterTensor::into_ir).collect();
     let outputs =
         outputs.map(|(shape, dtype)| TensorIr::uninit(client.create_empty_handle(), shape, dtype));
     let operation = CustomOpIr::with_scalars(id, &inputs, &outputs, scalars);
     let found = client.register(OperationIr::Custom(operation));
     found.try_into().unwrap_or_else(|_| panic!("{id}: as many results as were declared"))
+}
+
+/// Tells the other side how to run an operation on as many tensors as were sent.
+pub(crate) fn serve_all<B: BackendIr, const M: usize>(
+    registry: &mut CustomOpRegistry<B>,
+    id: &'static str,
+    run: impl Fn(Vec<FloatTensor<B>>, &[ScalarIr]) -> [FloatTensor<B>; M] + Send + Sync + 'static,
+) {
+    registry.register(id, move |handles, operation, _device| {
+        let inputs = operation.inputs.iter().map(|input| handles.get_float_tensor::<B>(input));
+        let found = run(inputs.collect(), &operation.scalars);
+        for (output, tensor) in operation.outputs.iter().zip(found) {
+            handles.register_float_tensor::<B>(&output.id, tensor);
+        }
+    });
 }
 
 /// Tells the other side how to run an operation.
@@ -56,11 +72,8 @@ pub(crate) fn serve<B: BackendIr, const N: usize, const M: usize>(
     id: &'static str,
     run: impl Fn([FloatTensor<B>; N], &[ScalarIr]) -> [FloatTensor<B>; M] + Send + Sync + 'static,
 ) {
-    registry.register(id, move |handles, operation, _device| {
-        let (inputs, outputs) = operation.as_fixed::<N, M>();
-        let inputs = inputs.each_ref().map(|input| handles.get_float_tensor::<B>(input));
-        for (output, tensor) in outputs.iter().zip(run(inputs, &operation.scalars)) {
-            handles.register_float_tensor::<B>(&output.id, tensor);
-        }
+    serve_all(registry, id, move |inputs, scalars| {
+        let inputs = inputs.try_into().unwrap_or_else(|_| panic!("{id}: {N} tensors"));
+        run(inputs, scalars)
     });
 }

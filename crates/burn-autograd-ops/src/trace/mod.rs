@@ -20,6 +20,8 @@ mod flex;
 pub(crate) mod kernel;
 #[cfg(feature = "ndarray")]
 mod ndarray;
+#[cfg(feature = "router")]
+pub(crate) mod router;
 mod spec;
 
 use burn::backend::tensor::FloatTensor;
@@ -39,6 +41,8 @@ pub struct Trace;
     Flex: cfg(feature = "flex"),
     NdArray: cfg(feature = "ndarray"),
     Cube: cfg(feature = "cube"),
+    Remote: cfg(feature = "remote"),
+    Capture: cfg(feature = "capture"),
     Autodiff: cfg(feature = "autodiff"),
     Fusion: cfg(feature = "fusion")
 )]
