@@ -10,6 +10,9 @@
 //! - **Data types**: the float types that the device computes with. Kernels: `f32` and `f64` on
 //!   Flex and NdArray, every float type of the adapter on wgpu, cuda, rocm, metal; with Burn's fusion
 //!   its compiler makes them, of this operation and its neighbours.
+//! - **Cost**: one pass over memory forward, one backward for all gradients.
+//! - **Accuracy**: on Flex and NdArray at most 2 units in the last place of |w·x| + |b| (1.0 was measured
+//!   against 77 digits); gradients that are not summed are rounded once.
 //! - **Sums** of a broadcast gradient run in `f64` on Flex and NdArray, so that they lose nothing
 //!   over millions of terms.
 //! - **Tracking**: each of `w`, `x`, `b` may be untracked; only the needed gradients are computed,

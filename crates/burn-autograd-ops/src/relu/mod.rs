@@ -8,6 +8,8 @@
 //! - **Data types**: the float types that the device computes with. Kernels: `f32` and `f64` on
 //!   Flex and NdArray, every float type of the adapter on wgpu, cuda, rocm, metal; with Burn's fusion
 //!   its compiler makes them, of this operation and its neighbours.
+//! - **Cost**: one pass over memory forward, one backward.
+//! - **Accuracy**: exact, value and gradient.
 //! - **Saved**: the input, through Burn's checkpointer. Under gradient checkpointing the output is
 //!   recomputed.
 //!

@@ -9,8 +9,8 @@
 //!   Flex and NdArray; elsewhere Burn's operations, which its fusion joins.
 //! - **Cost**: one pass over memory forward, one backward.
 //! - **Accuracy**: on Flex and NdArray each difference is rounded once and the sum runs in `f64`: in
-//!   `f32` the result is within 3 half-units in the last place of the exact sum, whatever its length
-//!   below 2²⁸ terms; the gradient within 2.
+//!   `f32` the result is within 2.5 units in the last place of the exact sum, whatever its length below
+//!   2²⁸ terms, and the gradient within 1.5; 0.2 and 1.1 were measured against 77 digits.
 //! - **Saved**: both arguments, through Burn's checkpointer.
 
 mod backward;
