@@ -316,7 +316,8 @@ fn the_layer_is_initialised_as_it_is_told() {
 /// The gradient reaches the parameters, and one step of descent lowers the loss.
 #[test]
 fn the_layer_learns() {
-    for device in autodiff(all()) {
+    for device in all() {
+        let device = device.autodiff();
         let layer = LinearConfig::new(3, 2).init(&device);
         let x: Tensor<2> = tensor([2, 3], &[1.0, 2.0, -1.0, 0.5, 0.25, 3.0], &device, DType::F32);
         let loss = |layer: &Linear| (layer.forward(x.clone()) - 1.0).powi_scalar(2).sum();

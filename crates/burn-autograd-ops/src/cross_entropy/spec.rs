@@ -37,6 +37,8 @@ pub(super) fn cast<B: Backend>(x: &Var<B>, to: DType) -> Var<B> {
 struct Targets<B: Backend> {
     /// The class, `[n, 1]`; 0 where there is none.
     class: Index<B>,
+    /// The same, `[n]`.
+    flat: Index<B>,
     /// Which rows are ignored, `[n]`.
     ignored: Option<Mask<B>>,
     /// Which rows name no class and are not ignored, `[n]`.
@@ -70,7 +72,8 @@ impl<B: Backend> Targets<B> {
         let class = B::int_mask_fill(targets, none, 0.into());
         let rows = class.shape().num_elements();
         Self {
-            class: Index::new(B::int_reshape(class, Shape::new([rows, 1]))),
+            class: Index::new(B::int_reshape(class.clone(), Shape::new([rows, 1]))),
+            flat: Index::new(class),
             ignored: ignored.map(Mask::new),
             unknown: Mask::new(unknown),
         }
@@ -89,10 +92,7 @@ impl<B: Backend> Targets<B> {
     fn weights(&self, weight: Option<&Var<B>>, like: &Var<B>) -> Var<B> {
         let rows = like.shape()[0];
         match weight {
-            Some(weight) => {
-                let row = weight.reshape([1, weight.shape().num_elements()]);
-                row.expand([rows, weight.shape().num_elements()]).gather(1, &self.class)
-            }
+            Some(weight) => weight.select(0, &self.flat).reshape([rows, 1]),
             None => like.full([rows, 1], 1.0),
         }
     }
