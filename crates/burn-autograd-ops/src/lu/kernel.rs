@@ -3,6 +3,10 @@
 //! Rows are vectors, so that everything is "subtract a multiple of a row from a row": four rows and
 //! two vectors at a time, which stay in registers while the rows above pass by. Up to 4×4 the loops
 //! have constant bounds; from 128 on most operations are in Flex's matrix product.
+#![allow(
+    clippy::needless_range_loop,
+    reason = "the formulas of linear algebra have numbers of rows and columns"
+)]
 
 use gemm::Parallelism;
 use pulp::{NullaryFnOnce, Simd};
