@@ -13,7 +13,7 @@
 //!   and `bf16`. No logarithm in `f64` on wgpu, whose languages have none.
 //! - **Range**: the determinant over- and underflows where the product of the pivots does, for large
 //!   n soon; its logarithm does not.
-//! - **Accuracy**: that of the determinant of a matrix at most 3n²·ρ·ε·‖A‖ away (see
+//! - **Accuracy**: that of the determinant of a matrix at most 3n³·ρ·ε·‖A‖ away (see
 //!   [`lu`](crate::lu)): relative errors are that times the condition number. Products run in `f64`
 //!   on Flex and NdArray.
 //! - **Saved**: the matrix and its factors, and up to n = 3 the matrix alone.

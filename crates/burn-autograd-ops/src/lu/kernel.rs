@@ -3,6 +3,10 @@
 //! Rows are vectors, so that everything is "subtract a multiple of a row from a row": four rows and
 //! two vectors at a time, which stay in registers while the rows above pass by. Up to 4×4 the loops
 //! have constant bounds; from 128 on most operations are in Flex's matrix product.
+#![allow(
+    clippy::needless_range_loop,
+    reason = "the formulas of linear algebra have numbers of rows and columns"
+)]
 
 use gemm::Parallelism;
 use pulp::{NullaryFnOnce, Simd};
@@ -51,6 +55,27 @@ impl<T: Copy> Coefficients<T> {
     }
 }
 
+/// A vector, or the first elements of one.
+///
+/// # Safety
+///
+/// There are as many elements.
+#[inline(always)]
+unsafe fn load<T: Lanes, S: Simd, const PART: bool>(
+    simd: S,
+    from: *const T,
+    part: usize,
+) -> T::Vector<S> {
+    // SAFETY: the caller's.
+    unsafe {
+        if PART {
+            T::load_part(simd, std::slice::from_raw_parts(from, part))
+        } else {
+            from.cast::<T::Vector<S>>().read_unaligned()
+        }
+    }
+}
+
 /// How the rows of a triangle are finished.
 #[derive(Debug, Clone, Copy)]
 enum Diagonal<T> {
@@ -95,22 +120,15 @@ impl<T: Lanes, S: Simd, const TRIANGLE: bool, const UP: bool> Sweep<T, S, TRIANG
     ) {
         let (simd, lanes) = (self.simd, T::lanes::<S>());
         let part = if PART { self.columns - left } else { 0 };
-        let load = |from: *const T| {
-            // SAFETY: within a row, by the caller's promise.
-            unsafe {
-                if PART {
-                    T::load_part(simd, std::slice::from_raw_parts(from, part))
-                } else {
-                    from.cast::<T::Vector<S>>().read_unaligned()
-                }
-            }
-        };
         // SAFETY: all rows and columns that are named are within the matrices.
         unsafe {
-            let place =
-                |r: usize, v: usize| self.x.add((first + r) * self.x_stride + left + v * lanes);
-            let mut sums: [[T::Vector<S>; V]; R] =
-                std::array::from_fn(|r| std::array::from_fn(|v| load(place(r, v))));
+            let x = self.x.add(first * self.x_stride + left);
+            let mut sums = [[T::splat(simd, T::ZERO); V]; R];
+            for (r, sums) in sums.iter_mut().enumerate() {
+                for (v, sum) in sums.iter_mut().enumerate() {
+                    *sum = load::<T, S, PART>(simd, x.add(r * self.x_stride + v * lanes), part);
+                }
+            }
             let range = match (TRIANGLE, UP) {
                 (false, _) => 0..self.inner,
                 (true, false) => 0..first,
@@ -118,8 +136,11 @@ impl<T: Lanes, S: Simd, const TRIANGLE: bool, const UP: bool> Sweep<T, S, TRIANG
             };
             let a = self.a.from(first, 0);
             for j in range {
-                let row: [T::Vector<S>; V] =
-                    std::array::from_fn(|v| load(self.b.add(j * self.b_stride + left + v * lanes)));
+                let from = self.b.add(j * self.b_stride + left);
+                let mut row = [T::splat(simd, T::ZERO); V];
+                for (v, element) in row.iter_mut().enumerate() {
+                    *element = load::<T, S, PART>(simd, from.add(v * lanes), part);
+                }
                 for (r, sums) in sums.iter_mut().enumerate() {
                     let coefficient = T::splat(simd, a.at(r, j));
                     for (sum, element) in sums.iter_mut().zip(row) {
@@ -149,20 +170,19 @@ impl<T: Lanes, S: Simd, const TRIANGLE: bool, const UP: bool> Sweep<T, S, TRIANG
                     for other in step + 1..R {
                         let r = if UP { R - 1 - other } else { other };
                         let coefficient = T::splat(simd, a.at(r, first + i));
-                        for v in 0..V {
-                            sums[r][v] =
-                                T::subtract_product(simd, coefficient, finished[v], sums[r][v]);
+                        for (sum, element) in sums[r].iter_mut().zip(finished) {
+                            *sum = T::subtract_product(simd, coefficient, element, *sum);
                         }
                     }
                 }
             }
             for (r, sums) in sums.iter().enumerate() {
                 for (v, &sum) in sums.iter().enumerate() {
+                    let to = x.add(r * self.x_stride + v * lanes);
                     if PART {
-                        let to = std::slice::from_raw_parts_mut(place(r, v), part);
-                        T::store_part(simd, to, sum);
+                        T::store_part(simd, std::slice::from_raw_parts_mut(to, part), sum);
                     } else {
-                        place(r, v).cast::<T::Vector<S>>().write_unaligned(sum);
+                        to.cast::<T::Vector<S>>().write_unaligned(sum);
                     }
                 }
             }

@@ -15,7 +15,7 @@
 //! - **Data types**: permutations are exact up to n = 2²⁴ in `f32`, 2048 in `f16`, 256 in `bf16`;
 //!   beyond that the operations refuse. Flex, wgpu, cuda, rocm and metal compute `f16` and
 //!   `bf16` in `f32`, and round each result.
-//! - **Accuracy**: for every n, ‖A·X − B‖ ≤ 3n²·ρ·ε·‖A‖·‖X‖ (Higham 2002, theorem 9.4 with
+//! - **Accuracy**: for every n, ‖A·X − B‖ ≤ 3n³·ρ·ε·‖A‖·‖X‖ (Higham 2002, theorem 9.4 and lemma 9.6, with
 //!   γ₃ₙ‖L‖‖U‖), where the growth ρ of the pivots is a small number for matrices that occur.
 //! - **Cost**: ⅔n³ operations for a factorisation, 2n² for each column of a right-hand side.
 

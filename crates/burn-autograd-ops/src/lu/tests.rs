@@ -97,9 +97,10 @@ fn pivots_are_chosen_as_documented() {
             a[i * n + i] += 2.0 * f64::from(i > 0);
         }
         // A column of zeros.
+        let filling = numbers(5, n * n);
         for i in 0..n {
             for j in 0..n {
-                a[n * n + i * n + j] = if j == 1 { 0.0 } else { numbers((i * n + j) as u64, 1)[0] };
+                a[n * n + i * n + j] = if j == 1 { 0.0 } else { filling[i * n + j] };
             }
         }
         a[2 * n * n + 1] = f64::INFINITY;

@@ -10,7 +10,7 @@
 //!   matrix that is broadcast is factored once. n, k and the batch may be 0: the result then is empty.
 //! - **Data types**: the float types that the device computes with; see [`lu`](crate::lu) for
 //!   `f16` and `bf16`.
-//! - **Accuracy**: ‖A·X − B‖ ≤ 3n²·ρ·ε·‖A‖·‖X‖ (tested), so that X is off by at most the condition number times
+//! - **Accuracy**: ‖A·X − B‖ ≤ 3n³·ρ·ε·‖A‖·‖X‖ (tested), so that X is off by at most the condition number times
 //!   that; see [`condition_estimate`](mod@crate::condition_estimate).
 //! - **Cost**: ⅔n³ + 2n²k operations forward, 2n²k for B̄ and as many again for Ā.
 //! - **Saved**: A, B's solution if the gradient of A is needed, and the factors.

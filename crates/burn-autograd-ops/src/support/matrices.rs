@@ -93,7 +93,9 @@ impl<'a, T: Copy> Matrix<'a, T> {
 
     /// The elements in row-major order, if they lie so.
     pub(crate) fn as_slice(&self) -> Option<&'a [T]> {
-        let dense = self.column_stride == 1 && self.row_stride == self.columns;
+        // The stride of a dimension of size 1 says nothing.
+        let dense = (self.column_stride == 1 || self.columns == 1)
+            && (self.row_stride == self.columns || self.rows == 1);
         dense.then(|| &self.data[..self.rows * self.columns])
     }
 

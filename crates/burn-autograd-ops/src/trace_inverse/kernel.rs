@@ -1,4 +1,8 @@
 //! The CPU kernels: everything that is done to a matrix, while it is in the cache.
+#![allow(
+    clippy::needless_range_loop,
+    reason = "the formulas of linear algebra have numbers of rows and columns"
+)]
 
 use pulp::Simd;
 

@@ -16,7 +16,7 @@
 //! - **Data types**: the float types that the device computes with; see [`lu`](crate::lu) for
 //!   `f16` and `bf16`. Kernels that do everything to a matrix while it is in the cache: `f32` and
 //!   `f64` on Flex and NdArray.
-//! - **Accuracy**: Y₁ is a solution with Bᵀ: ‖Y₁ᵀ·B − A‖ ≤ 3n²·ρ·ε·‖Y₁‖·‖B‖. tr(A) and ⟨G, B⟩ are summed in
+//! - **Accuracy**: Y₁ is a solution with Bᵀ: ‖Y₁ᵀ·B − A‖ ≤ 3n³·ρ·ε·‖Y₁‖·‖B‖. tr(A) and ⟨G, B⟩ are summed in
 //!   `f64` on Flex and NdArray.
 //! - **Cost**: one factorisation, ⅔n³ operations; 2n³ for Y, 2n³ for Ā, and 2n³ more for B̄. There is
 //!   no inverse.
