@@ -13,8 +13,8 @@
 //!   NaN, and the other matrices of the batch are what they are without it. A matrix that is only
 //!   nearly singular is solved, with an error that its condition number bounds.
 //! - **Data types**: permutations are exact up to n = 2²⁴ in `f32`, 2048 in `f16`, 256 in `bf16`;
-//!   beyond that the operations refuse. Flex, wgpu, cuda, rocm and metal compute `f16` and
-//!   `bf16` in `f32`, and round each result.
+//!   beyond that the operations refuse. Flex computes `f16` and `bf16` in `f32`, and rounds each
+//!   result.
 //! - **Accuracy**: for every n, ‖A·X − B‖ ≤ 3n²·ρ·ε·‖A‖·‖X‖ (Higham 2002, theorem 9.4 with
 //!   γ₃ₙ‖L‖‖U‖), where the growth ρ of the pivots is a small number for matrices that occur.
 //! - **Cost**: ⅔n³ operations for a factorisation, 2n² for each column of a right-hand side.
