@@ -42,10 +42,11 @@ pub(super) fn workloads() -> [Workload; 2] {
             dtype: DType::F32,
             contenders: Box::new(|device| {
                 let (start, rate) = LEGENDRE;
+                let [a, b, c, d] = start;
                 Contenders {
-                    ours: fit(device, start.map(|value| [value]), rate, |x, y, [a, b, c, d]| {
-                        let p = legendre_p3(multiply_add(d, x, c));
-                        sum_squared_error(multiply_add(b, p, a), y)
+                    ours: fit(device, [[a, b], [c, d]], rate, |x, y, [outer, inner]| {
+                        let p = legendre_p3(polynomial(x, inner));
+                        sum_squared_error(polynomial(p, outer), y)
                     }),
                     burns: fit(device, start.map(|value| [value]), rate, |x, y, [a, b, c, d]| {
                         let z = c + d * x;

@@ -164,6 +164,7 @@ impl Gradcheck {
             first_step: self.first_step,
             seed: self.seed,
             intrinsic_ulps: self.intrinsic_ulps,
+            roundings: 0.0,
         }
     }
 

@@ -19,6 +19,8 @@ pub(crate) struct Settings {
     pub(crate) seed: u64,
     /// Units in the last place by which a device's built-in functions may be off.
     pub(crate) intrinsic_ulps: f64,
+    /// How many roundings, of terms as large as the largest result, may be left where they cancel.
+    pub(crate) roundings: f64,
 }
 
 /// Entries smaller than this part of the largest one of the same output element and input, or of the
@@ -481,7 +483,8 @@ pub(crate) fn rounding(unit: f64, (scale, terms): (f64, usize)) -> f64 {
 /// in double precision, at the same inputs.
 ///
 /// What they may differ by: the rounding of the sums; what the proven gradient changes by if the
-/// inputs are rounded twice (its condition); and what the device's built-in functions are off by.
+/// inputs are rounded twice (its condition); what the device's built-in functions are off by; and the
+/// roundings that a case declares of terms which cancel.
 pub(crate) fn parity(
     place: &Place<'_>,
     reference: &Place<'_>,
@@ -545,9 +548,13 @@ pub(crate) fn parity(
         let intrinsic = 2.0 * unit * settings.intrinsic_ulps;
         let outputs_of = Flat::new(&jacobian.outputs);
         let (values, expected) = (flatten(&pass.outputs), flatten(&exact.outputs));
+        let of_largest = settings.roundings
+            * unit
+            * expected.iter().fold(0.0f64, |largest, value| largest.max(value.abs()));
         for (row, (&value, &expected)) in values.iter().zip(&expected).enumerate() {
             let (output, index) = outputs_of.place(row);
-            let bound = (4.0 * unit + intrinsic) * expected.abs() + value_condition[row];
+            let bound =
+                (4.0 * unit + intrinsic) * expected.abs() + value_condition[row] + of_largest;
             let error = (value - expected).abs();
             if error.is_nan() || error > bound {
                 draft.lower(
@@ -567,7 +574,10 @@ pub(crate) fn parity(
         let largest = scales.iter().fold(0.0f64, |largest, scale| largest.max(scale.0));
         for (column, &scale) in scales.iter().enumerate() {
             let (input, index) = inputs_of.place(column);
-            let bound = rounding(unit, scale) + condition[column] + intrinsic * scale.0;
+            let bound = rounding(unit, scale)
+                + condition[column]
+                + intrinsic * scale.0
+                + settings.roundings * unit * largest;
             let (value, expected) = (found[column], proven[column]);
             let error = (value - expected).abs();
             let heaviest = (0..weights.len())

@@ -12,6 +12,13 @@ fn case<const D: usize>(random: &mut SplitMix64, shape: [usize; D]) -> Case {
     let inputs = matrices(random, &[(&shape, shape[D - 1] > 3)]);
     Case::new("det", format!("{shape:?}"), Subject::new(det::<D>), inputs)
         .vjp(Subject::product(|a: Tensor<D>, grad: Tensor<D>| det_vjp(a, grad)))
+        .roundings(roundings(shape[D - 1]))
+}
+
+/// n pivots, each of up to n products and differences, and as many for the cofactors, in which terms of
+/// the size of the largest may cancel.
+fn roundings(n: usize) -> f64 {
+    (3 * n * n) as f64
 }
 
 /// WGSL bounds the error of `log` outside [½, 2] by 3 units; sums of up to five of them.

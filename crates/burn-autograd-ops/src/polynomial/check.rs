@@ -8,7 +8,7 @@ use burn_autograd_gradcheck::{SplitMix64, Subject};
 use super::{polynomial, polynomial_vjp};
 
 fn case<const D: usize>(random: &mut SplitMix64, shape: [usize; D], coefficients: usize) -> Case {
-    let inputs = draw(random, &[&shape, &[coefficients]], (-1.5, 1.5), &[], 0.0);
+    let inputs = draw(random, &[&shape, &[coefficients]], (-1.5, 1.5), &[0.0], 0.5);
     let function = |(x, c): (Tensor<D>, Tensor<1>)| polynomial(x, c);
     let vjp = |(x, c): (Tensor<D>, Tensor<1>), grad: Tensor<D>| polynomial_vjp(x, c, grad);
     let name = format!("{shape:?} degree {}", coefficients - 1);
