@@ -175,7 +175,7 @@ impl Gradcheck {
             let (record, jacobian) = jacobian::check(&place, inputs, &settings);
             let mut records = vec![record];
             if let Some(jacobian) = jacobian {
-                records.extend(structure::checks(&place, inputs, &jacobian, self.seed, false));
+                records.extend(structure::checks(&place, inputs, &jacobian, self.seed, false, 0.0));
             }
             return Report { records };
         };
@@ -184,7 +184,7 @@ impl Gradcheck {
         let mut records = vec![Record { check: "reference".to_owned(), ..record }];
         if let Some(jacobian) = jacobian {
             records.push(jacobian::parity(&place, &reference, inputs, &jacobian, &settings));
-            records.extend(structure::checks(&place, inputs, &jacobian, self.seed, false));
+            records.extend(structure::checks(&place, inputs, &jacobian, self.seed, false, 0.0));
         }
         Report { records }
     }

@@ -23,6 +23,18 @@ pub(crate) struct Settings {
     pub(crate) roundings: f64,
 }
 
+impl Settings {
+    /// A bound, widened as far as the error asks for and the declared roundings allow: of terms as
+    /// large as the entry itself, then of terms as large as the largest entry.
+    fn widened(&self, error: f64, bound: f64, scale: f64, largest: f64) -> f64 {
+        let roundings = self.roundings * self.precision.unit;
+        [bound, bound + roundings * scale]
+            .into_iter()
+            .find(|&bound| error <= bound)
+            .unwrap_or(bound + roundings * largest)
+    }
+}
+
 /// Entries smaller than this part of the largest one of the same output element and input, or of the
 /// slope nearby, are judged on that scale.
 const NEGLIGIBLE: f64 = 1e-3;
@@ -240,7 +252,14 @@ pub(crate) fn check(
                 );
                 continue;
             }
-            if found.nature == Nature::Constant && value != 0.0 && value.abs() <= found.hidden {
+            // What is left of terms that cancel, where a case declares such.
+            let left = settings.roundings * settings.precision.unit * overall[*input];
+            if found.nature == Nature::Constant && value.abs() <= left {
+                bound = bound.max(left);
+            } else if found.nature == Nature::Constant
+                && value != 0.0
+                && value.abs() <= found.hidden
+            {
                 draft.lower(
                     Verdict::Unchecked,
                     format!(
@@ -548,14 +567,12 @@ pub(crate) fn parity(
         let intrinsic = 2.0 * unit * settings.intrinsic_ulps;
         let outputs_of = Flat::new(&jacobian.outputs);
         let (values, expected) = (flatten(&pass.outputs), flatten(&exact.outputs));
-        let of_largest = settings.roundings
-            * unit
-            * expected.iter().fold(0.0f64, |largest, value| largest.max(value.abs()));
+        let largest_value = expected.iter().fold(0.0f64, |largest, value| largest.max(value.abs()));
         for (row, (&value, &expected)) in values.iter().zip(&expected).enumerate() {
             let (output, index) = outputs_of.place(row);
-            let bound =
-                (4.0 * unit + intrinsic) * expected.abs() + value_condition[row] + of_largest;
+            let bound = (4.0 * unit + intrinsic) * expected.abs() + value_condition[row];
             let error = (value - expected).abs();
+            let bound = settings.widened(error, bound, expected.abs(), largest_value);
             if error.is_nan() || error > bound {
                 draft.lower(
                     Verdict::Fail,
@@ -574,12 +591,10 @@ pub(crate) fn parity(
         let largest = scales.iter().fold(0.0f64, |largest, scale| largest.max(scale.0));
         for (column, &scale) in scales.iter().enumerate() {
             let (input, index) = inputs_of.place(column);
-            let bound = rounding(unit, scale)
-                + condition[column]
-                + intrinsic * scale.0
-                + settings.roundings * unit * largest;
+            let bound = rounding(unit, scale) + condition[column] + intrinsic * scale.0;
             let (value, expected) = (found[column], proven[column]);
             let error = (value - expected).abs();
+            let bound = settings.widened(error, bound, scale.0, largest);
             let heaviest = (0..weights.len())
                 .max_by(|&a, &b| {
                     let weight = |r: usize| (jacobian.numeric[column][r].value * weights[r]).abs();

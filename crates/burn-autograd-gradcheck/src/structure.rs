@@ -14,6 +14,7 @@ pub(crate) fn checks(
     jacobian: &Jacobian,
     seed: u64,
     exact_forward: bool,
+    roundings: f64,
 ) -> Vec<Record> {
     let mut random = SplitMix64::new(seed ^ 0x57_2C7);
     let cotangents = cotangents(&jacobian.outputs, &mut random);
@@ -32,7 +33,7 @@ pub(crate) fn checks(
             return vec![draft.finish()];
         }
     };
-    let ground = Ground { place, inputs, jacobian, cotangents, base, bounds, unit };
+    let ground = Ground { place, inputs, jacobian, cotangents, base, bounds, unit, roundings };
     let mut records = vec![
         ground.forward(exact_forward),
         ground.repeat(),
@@ -125,6 +126,8 @@ struct Ground<'a> {
     /// What each input element's gradient may differ by.
     bounds: Vec<f64>,
     unit: f64,
+    /// How many roundings of terms as large as the largest result may be left where they cancel.
+    roundings: f64,
 }
 
 impl Ground<'_> {
@@ -207,6 +210,9 @@ impl Ground<'_> {
             draft.lower(Verdict::Fail, format!("{what}: the outputs have other sizes"));
             return;
         }
+        // Each of the two computations has its own.
+        let left = 2.0 * self.roundings * self.unit;
+        let left = left * expected.iter().fold(0.0f64, |largest, value| largest.max(value.abs()));
         for (row, (&expected, &found)) in expected.iter().zip(&found).enumerate() {
             let condition: f64 = self
                 .jacobian
@@ -215,7 +221,10 @@ impl Ground<'_> {
                 .zip(&inputs)
                 .map(|(column, input)| (column[row].value * input).abs())
                 .sum();
-            let bound = if exact { 0.0 } else { 8.0 * self.unit * (expected.abs() + condition) };
+            let bound = match exact {
+                true => 0.0,
+                false => 8.0 * self.unit * (expected.abs() + condition) + left,
+            };
             let same = (expected - found).abs() <= bound
                 || expected == found
                 || (expected.is_nan() && found.is_nan());
@@ -468,6 +477,7 @@ impl Ground<'_> {
                     base: self.base.clone(),
                     bounds: wider,
                     unit: self.unit,
+                    roundings: self.roundings,
                 };
                 let what = "inputs that are used elsewhere";
                 ground.compare(&mut draft, what, &expected, &pass.gradients, false);

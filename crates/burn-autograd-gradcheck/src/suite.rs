@@ -241,7 +241,7 @@ impl Suite {
         if let Some(jacobian) = jacobian {
             let seed = self.seed ^ u64::from(stage.order);
             let exact = stage.order == 1;
-            structure::checks(place, &stage.inputs, &jacobian, seed, exact)
+            structure::checks(place, &stage.inputs, &jacobian, seed, exact, stage.case.roundings)
                 .into_iter()
                 .for_each(emit);
         }
@@ -268,7 +268,9 @@ impl Suite {
         emit(jacobian::parity(place, &reference, &stage.inputs, jacobian, &settings));
         let seed = self.seed ^ u64::from(stage.order);
         let exact = stage.order == 1;
-        structure::checks(place, &stage.inputs, jacobian, seed, exact).into_iter().for_each(emit);
+        structure::checks(place, &stage.inputs, jacobian, seed, exact, stage.case.roundings)
+            .into_iter()
+            .for_each(emit);
     }
 }
 

@@ -10,6 +10,9 @@ use super::{linear, linear_vjp};
 const EMPTY: &str = "Burn 0.22.1's fusion loses results of non-empty tensors that are queued together with \
                      an operation on an empty one (empty tensors: burn #5310)";
 
+/// A product and an addition for each of up to ten terms, and the bias; they may cancel.
+const ROUNDINGS: f64 = 21.0;
+
 fn with_bias<const D: usize>(random: &mut SplitMix64, x: [usize; D], outputs: usize) -> Case {
     let weight = [outputs, x[D - 1]];
     let inputs = draw(random, &[&x, &weight, &[outputs]], (-2.0, 2.0), &[], 0.0);
@@ -20,7 +23,9 @@ fn with_bias<const D: usize>(random: &mut SplitMix64, x: [usize; D], outputs: us
         (dx, dw, db.expect("there is a bias"))
     };
     let name = format!("{x:?} {weight:?} [{outputs}]");
-    Case::new("linear", name, Subject::new(function), inputs).vjp(Subject::product(vjp))
+    Case::new("linear", name, Subject::new(function), inputs)
+        .vjp(Subject::product(vjp))
+        .roundings(ROUNDINGS)
 }
 
 fn without_bias<const D: usize>(random: &mut SplitMix64, x: [usize; D], outputs: usize) -> Case {
@@ -32,7 +37,9 @@ fn without_bias<const D: usize>(random: &mut SplitMix64, x: [usize; D], outputs:
         (dx, dw)
     };
     let name = format!("{x:?} {weight:?}");
-    Case::new("linear", name, Subject::new(function), inputs).vjp(Subject::product(vjp))
+    Case::new("linear", name, Subject::new(function), inputs)
+        .vjp(Subject::product(vjp))
+        .roundings(ROUNDINGS)
 }
 
 /// The cases of this operation.
