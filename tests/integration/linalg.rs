@@ -19,8 +19,9 @@ fn matrices(seed: u64, batch: usize, n: usize, columns: usize, dominant: bool) -
     let mut random = SplitMix64::new(seed);
     let mut data: Vec<f64> = (0..batch * n * columns).map(|_| random.uniform(-1.0, 1.0)).collect();
     if dominant {
+        #[allow(clippy::needless_range_loop, reason = "the place tells the row and the column")]
         for place in 0..batch * n * n {
-            if place % (n * n) % (n + 1) == 0 {
+            if (place % (n * n)).is_multiple_of(n + 1) {
                 data[place] += n as f64;
             }
         }
@@ -227,7 +228,7 @@ fn a_singular_matrix_spoils_itself_alone() {
         let alone: Tensor<3> = tensor([1, 2, 2], &REGULAR, &device, DType::F32).require_grad();
         let b: Tensor<3> =
             tensor([3, 2, 2], &matrices(5, 3, 2, 2, false), &device, DType::F32).require_grad();
-        let first = numbers(b.clone().inner().slice([0..1]));
+        let first = numbers(b.clone().inner().slice(0..1));
         let first: Tensor<3> = tensor([1, 2, 2], &first, &device, DType::F32).require_grad();
         type Binary = fn(Tensor<3>, Tensor<3>) -> Tensor<3>;
         let operations: [(&str, Binary); 4] = [
@@ -243,7 +244,7 @@ fn a_singular_matrix_spoils_itself_alone() {
             let y = operation(a.clone(), b.clone());
             let grads = (y.clone() * cotangent.clone()).sum().backward();
             let y_alone = operation(alone.clone(), first.clone());
-            let cotangent = cotangent.slice([0..1]);
+            let cotangent = cotangent.slice(0..1);
             let grads_alone = (y_alone.clone() * cotangent).sum().backward();
             let mut pairs = vec![
                 ("value", y, y_alone),

@@ -3,7 +3,8 @@
 #![allow(
     deprecated,
     clippy::print_stderr,
-    reason = "Burn deprecated its NdArray backend, which we serve until it is gone; and tests may say why they leave a backend out"
+    clippy::print_stdout,
+    reason = "Burn deprecated its NdArray backend, which we serve until it is gone; and tests may say why they leave a backend out, or what they measured"
 )]
 
 mod accuracy;

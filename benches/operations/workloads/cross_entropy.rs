@@ -31,7 +31,7 @@ pub(super) fn workloads() -> impl Iterator<Item = Workload> {
                 vec![("loss".to_owned(), step)]
             };
             Contenders {
-                ours: form(|logits, targets| cross_entropy(logits, targets)),
+                ours: form(cross_entropy),
                 burns: form(|logits, targets| {
                     log_softmax(logits, 1).gather(1, targets.unsqueeze_dim(1)).mean().neg()
                 }),

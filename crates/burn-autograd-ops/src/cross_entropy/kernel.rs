@@ -159,8 +159,8 @@ impl<T: Real> Sums<T> {
             let chunks = block.chunks_exact(LANES);
             let rest = chunks.remainder();
             for chunk in chunks {
-                for lane in 0..LANES {
-                    add(lane, chunk[lane]);
+                for (lane, &x) in chunk.iter().enumerate() {
+                    add(lane, x);
                 }
             }
             for (lane, &x) in rest.iter().enumerate() {

@@ -54,7 +54,7 @@ mod spec;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, DispatchTensor, TensorMetadata, backend_extension};
 use burn::config::Config;
-use burn::tensor::{DType, Int, Shape, Tensor};
+use burn::tensor::{DType, Int, Tensor};
 use burn_autograd_core::{Error, ErrorKind, Var, apply_rule, check as arguments};
 
 pub use module::{CrossEntropyLoss, CrossEntropyLossConfig};
@@ -197,7 +197,7 @@ pub trait CrossEntropyOps: Backend {
         meta = |logits, _targets, _weight, _weighted, _ignores, _ignore_index, _label_smoothing| {
             let (rows, dtype) = (logits.shape[0], wide(logits.dtype));
             let spec = |shape| burn::backend::fusion::custom::TensorSpec::new(shape, dtype);
-            (spec(Shape::new([rows])), spec(Shape::new([2, rows])), spec(Shape::new([rows])))
+            (spec(burn::tensor::Shape::new([rows])), spec(burn::tensor::Shape::new([2, rows])), spec(burn::tensor::Shape::new([rows])))
         }
     )]
     #[allow(

@@ -9,6 +9,12 @@
 //!   rows: a unit per column inside a block, every unit below or above it.
 //!
 //! Half-precision matrices are factored and solved in `f32`, and rounded at the end.
+#![allow(
+    clippy::collapsible_if,
+    clippy::manual_swap,
+    clippy::assign_op_pattern,
+    reason = "in the language of the kernels conditions are not short-circuited, and there is no swap"
+)]
 
 mod factor;
 mod solve;

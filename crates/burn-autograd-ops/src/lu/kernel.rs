@@ -481,6 +481,7 @@ impl<S: Simd> Factors<S> {
             *to = T::from_f64(i as f64);
         }
         // x − x is 0 for a number, and NaN for anything else.
+        #[allow(clippy::eq_op, reason = "0 for a finite number, NaN for any other")]
         let spoilt = w.iter().fold(T::ZERO, |sum, &x| sum + (x - x));
         if spoilt != T::ZERO {
             w.fill(T::NAN);

@@ -122,8 +122,8 @@ pub(super) fn solve<B: Backend>(
         let row = |i: usize, range: Range<usize>| {
             packed.slice([0..m, i..i + 1, range.clone()]).reshape([m, range.len(), 1])
         };
-        let w = substitute(b, Direction::Down, |i, range| row(i, range), |row, i| row / entry(i));
-        let v = substitute(w, Direction::Up, |i, range| row(i, range), |row, _| row);
+        let w = substitute(b, Direction::Down, row, |row, i| row / entry(i));
+        let v = substitute(w, Direction::Up, row, |row, _| row);
         v.zeros_like().scatter_add(1, permutation, &v)
     } else {
         let column = |i: usize, range: Range<usize>| packed.slice([0..m, range, i..i + 1]);

@@ -105,6 +105,7 @@ impl Factors {
             }
         }
         let relative = 1.01 * ((n as f64 + 4.0) * unit + 2.0 * stored + self.host());
+        #[allow(clippy::needless_range_loop, reason = "a place in two matrices")]
         for place in 0..n * n {
             let error = (a[place] - self.product[place]).abs();
             assert!(error <= relative * self.size[place], "{error} at {place} of {n}");
