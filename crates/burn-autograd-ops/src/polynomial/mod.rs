@@ -3,7 +3,7 @@
 //! With ȳ the gradient of y:  x̄ = ȳ·Σₖ k·cₖ·xᵏ⁻¹,  c̄ₖ = Σ ȳ·xᵏ over all elements.
 //!
 //! - **Domain**: all real numbers; smooth everywhere. Any degree, of at least one coefficient.
-//! - **Shapes**: `x` of any rank and shape, also empty; `coefficients` is [degree + 1], the constant
+//! - **Shapes**: `x` of any rank and shape, also empty; `coefficients` is `[degree + 1]`, the constant
 //!   first. The output has the shape of `x`, each gradient its argument's.
 //! - **Data types**: the float types that the device computes with. Kernels: `f32` and `f64` on
 //!   Flex and NdArray; elsewhere Burn's operations, which its fusion makes one kernel of.
@@ -247,13 +247,13 @@ impl TensorPolynomial for Var {
 /// ```
 #[derive(Module, Debug)]
 pub struct Polynomial3 {
-    /// The constant, [1].
+    /// The constant, `[1]`.
     pub a: Param<Tensor<1>>,
-    /// The coefficient of x, [1].
+    /// The coefficient of x, `[1]`.
     pub b: Param<Tensor<1>>,
-    /// The coefficient of x², [1].
+    /// The coefficient of x², `[1]`.
     pub c: Param<Tensor<1>>,
-    /// The coefficient of x³, [1].
+    /// The coefficient of x³, `[1]`.
     pub d: Param<Tensor<1>>,
 }
 

@@ -33,8 +33,8 @@ fn right<const D: usize>(random: &mut SplitMix64, shapes: [[usize; D]; 2]) -> Ca
 /// The cases of this operation.
 pub(crate) fn cases(random: &mut SplitMix64) -> Vec<Case> {
     let empty = "Burn 0.22.1's fusion mishandles empty tensors (burn #5310)";
-    let unit = "Burn 0.22.1's fusion misreads a transposed cotangent with a dimension of size 1 in the \
-                second derivative, which is made of Burn's own operations";
+    let permuted = "the check of a transposed cotangent meets Burn 0.22.1's fusion, which misreads a tensor \
+                that is permuted and used in one queue";
     vec![
         case(random, [[1, 1], [1, 1]]),
         case(random, [[2, 2], [2, 3]]),
@@ -43,7 +43,7 @@ pub(crate) fn cases(random: &mut SplitMix64) -> Vec<Case> {
         case(random, [[2, 3, 3], [2, 3, 2]]),
         case(random, [[1, 3, 3], [2, 3, 1]]),
         case(random, [[2, 2, 2], [1, 2, 1]]),
-        case(random, [[2, 1, 2, 2], [1, 2, 2, 1]]).except("wgpu", unit),
+        case(random, [[2, 1, 2, 2], [1, 2, 2, 1]]).except("wgpu", permuted),
         right(random, [[3, 3], [2, 3]]),
         right(random, [[1, 2, 2], [2, 1, 2]]),
         case(random, [[0, 0], [0, 2]]).except("wgpu", empty),

@@ -4,7 +4,7 @@
 //!
 //! - **Domain**: all real numbers; smooth everywhere.
 //! - **Shapes**: `prediction` and `target` of one shape, which may be empty (the sum is 0); nothing is
-//!   broadcast, for a [n] against a [n, 1] would silently become n² differences. The result is [1].
+//!   broadcast, for a `[n]` against a `[n, 1]` would silently become n² differences. The result is `[1]`.
 //! - **Data types**: the float types that the device computes with. Kernels: `f32` and `f64` on
 //!   Flex and NdArray; elsewhere Burn's operations, which its fusion joins.
 //! - **Cost**: one pass over memory forward, one backward.
