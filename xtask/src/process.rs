@@ -21,6 +21,17 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
+/// A program that cargo built without optimisation, in a folder like `examples`.
+pub(crate) fn built(folder: &str, name: &str) -> PathBuf {
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| "target".into(), PathBuf::from);
+    root()
+        .join(target)
+        .join("debug")
+        .join(folder)
+        .join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
+}
+
 /// Mesa's drivers print an error for every adapter that they look for where this variable is unset,
 /// as it is in containers.
 pub(crate) fn quiet_drivers(command: &mut Command) {
