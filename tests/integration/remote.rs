@@ -159,3 +159,24 @@ fn a_trace_differentiates_the_operations() {
         }
     }
 }
+
+/// What has no counterpart on the tape is refused by its name, not computed as a constant.
+#[test]
+fn a_trace_refuses_what_it_cannot_differentiate() {
+    for device in cpu() {
+        let x: Tensor<2> = tensor([2, 2], &X[..4], &device, DType::F64);
+        let refused: [(&str, fn(Tensor<2>) -> Tensor<2>); 3] = [
+            ("lu_factor", |x| solve(regular(&x), x)),
+            ("lu_factor", |x| det(regular(&x))),
+            ("cross_entropy_rows", |x| {
+                let targets = Tensor::<1, Int>::from_ints([1, 0], &x.device());
+                cross_entropy(x, targets).reshape([1, 1])
+            }),
+        ];
+        for (name, function) in refused {
+            let code = trace(function, x.clone());
+            let error = code.expect_err("there is no counterpart").to_string();
+            assert!(error.contains(name), "{name}: {error}");
+        }
+    }
+}
