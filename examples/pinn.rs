@@ -10,7 +10,7 @@
 //! `cargo run --release --example pinn -- --backend ndarray`
 //!
 //! The exit code tells whether the network came within 0.01 of sin everywhere.
-#![allow(deprecated, clippy::print_stdout, reason = "a program; and NdArray")]
+#![allow(clippy::print_stdout, reason = "a program")]
 
 use std::f64::consts::PI;
 use std::process::ExitCode;
@@ -22,10 +22,8 @@ use burn_autograd::prelude::*;
 use clap::Parser;
 
 mod shared;
-use shared::{Backend, Network};
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+use shared::cli::{Backend, Precision};
+use shared::network::Network;
 
 /// Solves u″ = −u, u(0) = 0, u′(0) = 1 by a network.
 #[derive(Debug, Parser)]
@@ -59,7 +57,7 @@ fn loss(network: &Network, x: &Var) -> Var {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let device = arguments.backend.device().autodiff();
+    let device = arguments.backend.open(Precision::F32).autodiff();
     device.seed(arguments.seed);
     let started = Instant::now();
     let grid: Vec<f32> =

@@ -9,7 +9,7 @@
 //!
 //! The exit code tells whether the network came within 0.01 of the solution on a grid of other
 //! points than those that it was trained on.
-#![allow(deprecated, clippy::print_stdout, reason = "a program; and NdArray")]
+#![allow(clippy::print_stdout, reason = "a program")]
 
 use std::f64::consts::PI;
 use std::process::ExitCode;
@@ -21,10 +21,8 @@ use burn_autograd::prelude::*;
 use clap::Parser;
 
 mod shared;
-use shared::{Backend, Network};
-
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+use shared::cli::{Backend, Precision};
+use shared::network::Network;
 
 /// Solves the heat equation by a network.
 #[derive(Debug, Parser)]
@@ -62,7 +60,7 @@ fn loss(network: &Network, [x, t, x_start, t_start, x_edge, t_edge]: [Var; 6]) -
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let device = arguments.backend.device().autodiff();
+    let device = arguments.backend.open(Precision::F32).autodiff();
     device.seed(arguments.seed);
     let started = Instant::now();
     let points = points(&device);

@@ -1,64 +1,16 @@
-//! What the examples on differential equations share: a small network that is trained with Burn and
-//! differentiated with respect to its input.
+//! What the examples share, so that each holds its own idea alone: arguments, checked numbers,
+//! training loops, pictures. Nothing in here is needed to use the library.
+#![allow(dead_code, reason = "each example uses a part of it")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "the examples are programs")]
 
-use burn::module::Module;
-use burn::nn::{Linear, LinearConfig};
-use burn::tensor::Device;
-use burn_autograd::prelude::*;
-use clap::ValueEnum;
+pub(crate) mod check;
+pub(crate) mod cli;
+pub(crate) mod fit;
+pub(crate) mod network;
+pub(crate) mod plot;
+pub(crate) mod values;
 
-/// Where to compute.
-#[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
-pub(crate) enum Backend {
-    Flex,
-    Ndarray,
-    Wgpu,
-}
-
-impl Backend {
-    pub(crate) fn device(self) -> Device {
-        match self {
-            Self::Flex => Device::flex(),
-            Self::Ndarray => Device::ndarray(),
-            Self::Wgpu => Device::wgpu(Default::default()),
-        }
-    }
-}
-
-/// Two hidden layers with tanh, which has all derivatives.
-#[derive(Module, Debug)]
-pub(crate) struct Network {
-    first: Linear,
-    second: Linear,
-    last: Linear,
-}
-
-impl Network {
-    pub(crate) fn new(inputs: usize, width: usize, device: &Device) -> Self {
-        Self {
-            first: LinearConfig::new(inputs, width).init(device),
-            second: LinearConfig::new(width, width).init(device),
-            last: LinearConfig::new(width, 1).init(device),
-        }
-    }
-
-    /// The output [points, 1] for inputs [points, inputs].
-    pub(crate) fn forward(&self, x: &Var) -> Var {
-        let hidden = dense(&self.first, x).tanh();
-        let hidden = dense(&self.second, &hidden).tanh();
-        dense(&self.last, &hidden)
-    }
-}
-
-/// A layer of Burn's: x·W + b. Its parameters are constants to the derivatives with respect to x, and
-/// Burn goes on tracking them.
-fn dense(layer: &Linear, x: &Var) -> Var {
-    let product = x.matmul(&Var::from(layer.weight.val()));
-    match &layer.bias {
-        Some(bias) => {
-            let bias = Var::from(bias.val());
-            product + bias.reshape([1, bias.shape()[0]])
-        }
-        None => product,
-    }
-}
+/// Small tensors are allocated all the time; the system's allocator takes longer for them than their
+/// arithmetic.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
