@@ -2,107 +2,48 @@
 //! where P₃ is the third Legendre polynomial with its own backward.
 //!
 //! PyTorch's counterpart is a `torch.autograd.Function` named LegendrePolynomial3. There, as here,
-//! the parameters are updated by hand. Start: (a, b, c, d) = (0, −1, 0, 0.3); 2,000 steps at the
+//! the parameters are updated by hand. The operation comes from this library, with kernels; written as
+//! a `Function` of one's own it has ten lines, which stand in the README. Start: (a, b, c, d) = (0, −1, 0, 0.3); 2,000 steps at the
 //! learning rate 5·10⁻⁶ over 2,000 points of [−π, π].
 //!
-//! `cargo run --release --example 03_legendre_p3 -- --backend ndarray --dtype f32`
+//! `cargo run --release --example 03_legendre_p3 -- --backend ndarray --plot p3.png`
 //!
 //! The exit code tells whether the numbers of PyTorch's own run came out.
-#![allow(deprecated, clippy::print_stdout, clippy::print_stderr, reason = "a program; and NdArray")]
+#![allow(clippy::print_stdout, reason = "a program")]
 
-use std::f64::consts::PI;
 use std::process::ExitCode;
 
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use burn_autograd::ops::legendre_p3::legendre_p3;
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 
-/// Without it the loop spends its time in the system's allocator.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-#[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
-enum Backend {
-    Flex,
-    Ndarray,
-    Wgpu,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, ValueEnum)]
-enum Precision {
-    F32,
-    F64,
-}
+mod shared;
+use shared::check::Checks;
+use shared::cli::Place;
+use shared::fit::{Losses, Progress, STEPS, grid, sine};
+use shared::plot::{Picture, Plot};
+use shared::values::{number, vector};
 
 /// Fits y = a + b·P₃(c + d·x) to sin(x).
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Where to compute.
-    #[arg(long, value_enum, default_value_t = Backend::Flex)]
-    backend: Backend,
-    /// In which precision [default: f64, on wgpu f32].
-    #[arg(long, value_enum)]
-    dtype: Option<Precision>,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    plot: Plot,
 }
 
-const POINTS: usize = 2000;
-const STEPS: usize = 2000;
 const LEARNING_RATE: f64 = 5e-6;
 
-fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let device = match arguments.backend {
-        Backend::Flex => Device::flex(),
-        Backend::Ndarray => Device::ndarray(),
-        Backend::Wgpu => Device::wgpu(Default::default()),
-    };
-    let precision = arguments.dtype.unwrap_or(match arguments.backend {
-        Backend::Wgpu => Precision::F32,
-        _ => Precision::F64,
-    });
-    let dtype = match precision {
-        Precision::F32 => DType::F32,
-        Precision::F64 => DType::F64,
-    };
-    if !device.supports_dtype(dtype) {
-        eprintln!("{:?} does not compute in {dtype:?}; try --dtype f32", arguments.backend);
-        return ExitCode::from(2);
-    }
-
-    let fit = fit(&device.autodiff(), dtype);
-    let [a, b, c, d] = fit.parameters;
-    println!("Result: y = {a} + {b} * P3({c} + {d} x)");
-    check(&fit, precision)
-}
-
-/// What came out: the loss at every hundredth step, and the parameters.
-#[derive(Debug)]
-struct Fit {
-    losses: Vec<(usize, f64)>,
-    parameters: [f64; 4],
-}
-
-fn fit(device: &Device, dtype: DType) -> Fit {
-    let grid: Vec<f64> =
-        (0..POINTS).map(|i| -PI + 2.0 * PI * i as f64 / (POINTS - 1) as f64).collect();
-    let sine: Vec<f64> = grid.iter().map(|x| x.sin()).collect();
-    let vector = |data: Vec<f64>| {
-        let shape = [data.len()];
-        Tensor::<1>::from_data(TensorData::new(data, shape), (device, dtype))
-    };
-    let (x, y) = (vector(grid), vector(sine));
-    let mut parameters = [0.0, -1.0, 0.0, 0.3].map(|start| vector(vec![start]).require_grad());
-
-    let mut losses = Vec::new();
+fn fit(points: &[f64], values: &[f64], device: &Device) -> ([f64; 4], Losses) {
+    let (x, y) = (vector(points, device), vector(values, device));
+    let mut parameters = [0.0, -1.0, 0.0, 0.3].map(|start| vector(&[start], device).require_grad());
+    let mut progress = Progress::new(STEPS);
     for step in 0..STEPS {
         let [a, b, c, d] = parameters.clone();
         let prediction = a + b * legendre_p3(c + d * x.clone());
         let loss = (prediction - y.clone()).square().sum();
-        if step % 100 == 99 {
-            let value = number(loss.clone());
-            println!("{step} {value}");
-            losses.push((step, value));
-        }
+        progress.step(step, || number(&loss));
 
         let gradients = loss.backward();
         parameters = parameters.map(|parameter| {
@@ -111,47 +52,39 @@ fn fit(device: &Device, dtype: DType) -> Fit {
             Tensor::from_inner(parameter.inner() - gradient * LEARNING_RATE).require_grad()
         });
     }
-    Fit { losses, parameters: parameters.map(number) }
+    (parameters.each_ref().map(number), progress.finish())
 }
 
-fn number(tensor: Tensor<1>) -> f64 {
-    tensor.into_data().convert_dtype(DType::F64).as_slice::<f64>().expect("it was converted")[0]
-}
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let (device, precision) = arguments.place.open();
+    let (points, values) = (grid(), sine(&grid()));
 
-/// Not a number is close to nothing.
-fn close(found: f64, expected: f64, tolerance: f64) -> bool {
-    (found - expected).abs() <= tolerance
-}
+    let ([a, b, c, d], losses) = fit(&points, &values, &device.autodiff());
+    println!("Result: y = {a} + {b} * P3({c} + {d} x)");
 
-/// Compares with what PyTorch computed.
-fn check(fit: &Fit, precision: Precision) -> ExitCode {
-    // In f64 the printed digits hold. In f32 the loss is a sum of 2,000 terms of about 5·10⁻³,
-    // each off by some 10⁻⁷ of its size, and the descent contracts what earlier steps were off by:
-    // five digits hold whatever the order of the sums.
-    let (loss_tolerance, tolerance) = match precision {
-        Precision::F64 => (5e-7, 5e-11),
-        Precision::F32 => (2e-3, 2e-5),
-    };
-    let losses = [(99, 209.958385), (499, 50.978558), (999, 14.877818), (1999, 8.943643)];
-    let parameters = [("a", 0.0), ("b", -2.2085264152), ("c", 0.0), ("d", 0.2554861125)];
-    let mut wrong = Vec::new();
-    for (step, expected) in losses {
-        let found = fit.losses.iter().find(|(at, _)| *at == step).map_or(f64::NAN, |loss| loss.1);
-        if !close(found, expected, loss_tolerance) {
-            wrong.push(format!("loss at {step}: expected {expected}, got {found}"));
-        }
+    arguments.plot.draw(&Picture {
+        title: "y = a + b·P₃(c + d·x), fitted to sin(x)",
+        x: &points,
+        data: ("sin(x)", &values),
+        curves: &[("a + b·P₃(c + d·x)", {
+            let p3 = |x: f64| 0.5 * (5.0 * x * x * x - 3.0 * x);
+            points.iter().map(|x| a + b * p3(c + d * x)).collect()
+        })],
+        losses: &[("sum of squared errors", &losses)],
+    });
+
+    // What PyTorch computed. In f64 its printed digits hold. In f32 the loss is a sum of 2,000 terms
+    // of about 5·10⁻³, each off by some 10⁻⁷ of its size, and the descent contracts what earlier
+    // steps were off by: five digits hold whatever the order of the sums.
+    let (loss_tolerance, tolerance) = precision.pick((5e-7, 5e-11), (2e-3, 2e-5));
+    let mut checks = Checks::new();
+    for (step, loss) in [(99, 209.958385), (499, 50.978558), (999, 14.877818), (1999, 8.943643)] {
+        checks.expect(format!("loss at {step}"), losses.at(step), loss, loss_tolerance);
     }
-    for ((name, expected), found) in parameters.into_iter().zip(fit.parameters) {
-        if !close(found, expected, tolerance) {
-            wrong.push(format!("{name}: expected {expected}, got {found}"));
-        }
-    }
-    if wrong.is_empty() {
-        println!("These are PyTorch's numbers.");
-        return ExitCode::SUCCESS;
-    }
-    for line in wrong {
-        eprintln!("{line}");
-    }
-    ExitCode::FAILURE
+    checks.expect("a", a, 0.0, tolerance);
+    checks.expect("b", b, -2.2085264152, tolerance);
+    checks.expect("c", c, 0.0, tolerance);
+    checks.expect("d", d, 0.2554861125, tolerance);
+    checks.finish("These are PyTorch's numbers.")
 }

@@ -36,9 +36,15 @@ impl Losses {
         &self.0
     }
 
-    /// Expects these losses at these steps.
-    pub(crate) fn expect(&self, checks: &mut Checks, expected: &[(usize, f64)], tolerance: f64) {
+    /// Expects these losses at these steps, up to a part of each.
+    pub(crate) fn expect(
+        &self,
+        checks: &mut Checks,
+        expected: &[(usize, f64)],
+        relative_tolerance: f64,
+    ) {
         for (step, loss) in expected {
+            let tolerance = relative_tolerance * loss.abs();
             checks.expect(format!("loss at {step}"), self.at(*step), *loss, tolerance);
         }
     }

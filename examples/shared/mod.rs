@@ -5,6 +5,7 @@
 
 pub(crate) mod check;
 pub(crate) mod cli;
+pub(crate) mod cubic;
 pub(crate) mod fit;
 pub(crate) mod network;
 pub(crate) mod plot;
