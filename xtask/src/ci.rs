@@ -35,16 +35,7 @@ pub(crate) fn test(arguments: &TestArguments) -> Result<ExitCode, String> {
             _ => Err("the gradient checks failed".to_owned()),
         }
     })?;
-    step("examples", || {
-        // Each checks its own numbers. The tests were built with them; `cargo run` would build their
-        // dependencies once more, with the features of one package.
-        for example in ["03_legendre_p3", "graph", "pinn", "pinn_heat"] {
-            let mut command = Command::new(crate::process::built("examples", example));
-            crate::process::quiet_drivers(command.current_dir(crate::process::root()));
-            must(example, &mut command)?;
-        }
-        Ok(())
-    })?;
+    step("examples", crate::examples::run_tested)?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,13 +1,18 @@
 //! The project's task runner. It spawns cargo and never links Burn, so that it is built in seconds.
 //!
 //! `cargo xtask gradcheck` proves the gradients, `cargo xtask bench` measures, `cargo xtask test` runs
-//! every test, `cargo xtask ci` is what CI runs.
+//! every test, `cargo xtask ci` is what CI runs; `cargo xtask examples` runs the examples, `cargo xtask
+//! new-op` and `cargo xtask new-extension` write what a new operation begins with.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
 
 mod bench;
 mod ci;
+mod examples;
 mod gradcheck;
+mod new_extension;
+mod new_op;
 mod process;
+mod template;
 
 use std::process::ExitCode;
 
@@ -32,6 +37,19 @@ enum Task {
     /// Exit code 0: all was measured, or a peer is missing, which is reported. 1: a part failed; the
     /// rest is reported. 2: usage, or nothing could be measured.
     Bench(bench::Arguments),
+    /// Runs the examples, each of which checks its own numbers, and prints a table.
+    ///
+    /// Exit code 0: all passed. 1: one did not, and its output is shown. 2: usage, or a build that
+    /// failed.
+    Examples(examples::Arguments),
+    /// Writes the folder of a new operation and registers it.
+    ///
+    /// It compiles and runs; its gradient check fails until its backward is filled in. If the name is
+    /// taken or a registry is not as expected, nothing is changed.
+    NewOp(new_op::Arguments),
+    /// Writes a crate of its own that depends on burn-autograd, with one function, its proof and its
+    /// README.
+    NewExtension(new_extension::Arguments),
     /// Runs unit, documentation and integration tests, the gradient checks, and the examples.
     Test(ci::TestArguments),
     /// Formatting, lints, documentation, and all that `test` runs.
@@ -42,6 +60,9 @@ fn main() -> ExitCode {
     let outcome = match Arguments::parse().task {
         Task::Gradcheck(arguments) => gradcheck::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
+        Task::Examples(arguments) => examples::run(&arguments),
+        Task::NewOp(arguments) => new_op::run(&arguments),
+        Task::NewExtension(arguments) => new_extension::run(&arguments),
         Task::Test(arguments) => ci::test(&arguments),
         Task::Ci(arguments) => ci::run(&arguments),
     };
