@@ -1,0 +1,135 @@
+//! Burn's own operations, checked like ours: what the checker finds is compared with what is known.
+//!
+//! Only first derivatives: Burn's backward pass cannot be differentiated. Shapes are small and without
+//! symmetry: strides, paddings and dilations differ between the axes, sizes are odd and even, windows
+//! leave a rest. Values keep away from kinks, and where the largest is taken they are apart.
+
+mod activations;
+mod convolutions;
+mod elementwise;
+mod indexing;
+mod known;
+mod losses;
+mod norms;
+mod reductions;
+mod resizing;
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use burn_autograd::Tensors;
+use burn_autograd::gradcheck::report::SuiteReport;
+use burn_autograd::gradcheck::suite::{Case, draw};
+use burn_autograd::gradcheck::{Array, SplitMix64, Subject, Verdict};
+
+/// What the names of Burn's operations begin with.
+pub(crate) const PREFIX: &str = "burn::";
+
+/// The backends that there is a record of.
+pub(crate) const BACKENDS: [&str; 2] = ["flex", "ndarray"];
+
+/// Every case, with inputs drawn from a seed.
+pub(crate) fn cases(seed: u64) -> Vec<Case> {
+    // Each group has numbers of its own, which do not depend on those before it.
+    let random =
+        |group: u64| SplitMix64::new(seed ^ (group + 1).wrapping_mul(0xD1B5_4A32_D192_ED03));
+    [
+        convolutions::cases,
+        norms::cases,
+        activations::cases,
+        resizing::cases,
+        indexing::cases,
+        reductions::cases,
+        elementwise::cases,
+        losses::cases,
+    ]
+    .into_iter()
+    .zip(0..)
+    .flat_map(|(cases, group)| cases(&mut random(group)))
+    .collect()
+}
+
+/// A case of one of Burn's operations.
+fn case<I: Tensors, O: Tensors>(
+    op: &str,
+    name: &str,
+    inputs: Vec<Array>,
+    function: impl Fn(I) -> O + Send + Sync + 'static,
+) -> Case {
+    Case::new(format!("{PREFIX}{op}"), name, Subject::new(function), inputs)
+}
+
+/// Inputs of these shapes between −1.5 and 1.5.
+fn uniform(random: &mut SplitMix64, shapes: &[&[usize]]) -> Vec<Array> {
+    draw(random, shapes, (-1.5, 1.5), &[], 0.0)
+}
+
+/// Inputs of these shapes between ½ and 2.
+fn positive(random: &mut SplitMix64, shapes: &[&[usize]]) -> Vec<Array> {
+    draw(random, shapes, (0.5, 2.0), &[], 0.0)
+}
+
+/// An input whose elements are all at least ¾ apart, in random order: no step of ¼ changes which of
+/// them is the largest.
+fn distinct(random: &mut SplitMix64, shape: &[usize]) -> Array {
+    let count: usize = shape.iter().product();
+    let mut values: Vec<f64> =
+        (0..count).map(|i| 0.75 * (i as f64 - count as f64 / 2.0) + 0.125).collect();
+    for last in (1..count).rev() {
+        values.swap(last, (random.next_u64() % (last as u64 + 1)) as usize);
+    }
+    Array::new(shape, values)
+}
+
+/// Where something was checked: an operation's case on a backend, in a data type.
+type Spot<'a> = (&'a str, &'a str, &'a str, &'a str);
+
+/// Compares what was found with what is known, prints the difference, and gives the exit code: 0 if
+/// there is none.
+pub(crate) fn outcome(report: &SuiteReport) -> Result<ExitCode, String> {
+    // The checks of each spot that did not pass; a spot where all did is there too.
+    let mut found: BTreeMap<Spot<'_>, Vec<(&str, Verdict)>> = BTreeMap::new();
+    for entry in &report.checks {
+        let spot = (&*entry.op, &*entry.case, &*entry.backend, &*entry.dtype);
+        let checks = found.entry(spot).or_default();
+        if entry.record.verdict != Verdict::Pass {
+            checks.push((&entry.record.check, entry.record.verdict));
+        }
+    }
+    if found.is_empty() {
+        return Err("nothing was checked".to_owned());
+    }
+    let list = |checks: &[(&str, Verdict)]| match checks {
+        [] => "pass".to_owned(),
+        checks => {
+            let text = checks.iter().map(|(check, verdict)| format!("{check} {verdict}"));
+            text.collect::<Vec<_>>().join(", ")
+        }
+    };
+    let (mut passed, mut different) = (0, 0);
+    for (&spot, checks) in &found {
+        let expected = known::at(spot);
+        passed += usize::from(checks.is_empty());
+        let mut unlike = checks.clone();
+        unlike.retain(|check| !expected.iter().any(|known| known.finding == *check));
+        let gone = expected.iter().filter(|known| !checks.contains(&known.finding)).count();
+        if unlike.is_empty() && gone == 0 {
+            continue;
+        }
+        different += 1;
+        let expected: Vec<_> = expected.iter().map(|known| known.finding).collect();
+        let (op, case, backend, dtype) = spot;
+        println!(
+            "{op} {case} on {backend} {dtype} differs from the record: recorded {}, found {}",
+            list(&expected),
+            list(checks)
+        );
+    }
+    println!(
+        "of {} cases on a backend in a data type {passed} pass, {} do not; {different} differ from \
+         the record",
+        found.len(),
+        found.len() - passed
+    );
+    Ok(if different == 0 { ExitCode::SUCCESS } else { ExitCode::from(crate::FAILED) })
+}
