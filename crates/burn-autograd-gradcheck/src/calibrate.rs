@@ -123,10 +123,8 @@ impl Calibration {
                 .collect();
             let data = TensorData::new(grid.clone(), Shape::from([POINTS]));
             let found = guard(|| {
-                let x = Dispatch::float_from_data(
-                    data.convert_dtype(DType::F32),
-                    device.as_dispatch(),
-                );
+                let x =
+                    Dispatch::float_from_data(data.convert_dtype(DType::F32), device.as_dispatch());
                 read(function.run(x)).data
             });
             let Ok(found) = found else { return (function, f64::INFINITY) };
@@ -143,7 +141,10 @@ impl Calibration {
                     };
                     (found - exact).abs() / (f64::from(f32::EPSILON) * ulp_floor(scale))
                 })
-                .fold(0.0f64, |worst, error| if error.is_nan() { f64::INFINITY } else { worst.max(error) });
+                .fold(
+                    0.0f64,
+                    |worst, error| if error.is_nan() { f64::INFINITY } else { worst.max(error) },
+                );
             (function, worst)
         };
         Self(Intrinsic::ALL.map(measure).to_vec())

@@ -35,7 +35,8 @@ impl Function<1> for Mistake {
         if g.shape().to_vec() != self.factors.shape {
             return [Some(g)];
         }
-        let data = TensorData::new(self.factors.data.clone(), Shape::from(self.factors.shape.clone()));
+        let data =
+            TensorData::new(self.factors.data.clone(), Shape::from(self.factors.shape.clone()));
         let factors = Dispatch::float_from_data(data.convert_dtype(g.dtype()), &g.device());
         [Some(g * Var::new(factors))]
     }
@@ -67,14 +68,19 @@ pub(crate) fn mistakes(subject: &Subject, gradients: &[Option<Array>]) -> Vec<Pl
         one.data[largest] = 1.5;
         let of = subject.name(input);
         planted.extend([
-            Planted { name: format!("gradient of input {of} times 1.001"), input, factors: all(1.001) },
-            Planted { name: format!("gradient of input {of} with the wrong sign"), input, factors: all(-1.0) },
+            Planted {
+                name: format!("gradient of input {of} times 1.001"),
+                input,
+                factors: all(1.001),
+            },
+            Planted {
+                name: format!("gradient of input {of} with the wrong sign"),
+                input,
+                factors: all(-1.0),
+            },
             Planted { name: format!("gradient of input {of} zero"), input, factors: all(0.0) },
             Planted {
-                name: format!(
-                    "gradient of input {of} times 1.5 at {:?}",
-                    gradient.index(largest)
-                ),
+                name: format!("gradient of input {of} times 1.5 at {:?}", gradient.index(largest)),
                 input,
                 factors: one,
             },
@@ -128,7 +134,8 @@ pub struct Control {
 impl Control {
     /// Whether there were mistakes, and all were rejected.
     pub fn caught(&self) -> bool {
-        let caught = |(_, verdict, _): &(String, Verdict, Option<String>)| *verdict == Verdict::Fail;
+        let caught =
+            |(_, verdict, _): &(String, Verdict, Option<String>)| *verdict == Verdict::Fail;
         !self.mistakes.is_empty() && self.mistakes.iter().all(caught)
     }
 

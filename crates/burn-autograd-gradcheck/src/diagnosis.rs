@@ -80,7 +80,8 @@ impl Rejected<'_> {
         let sum = |column: usize| self.numeric.iter().map(|row| row[column]).sum::<f64>();
         let columns = self.numeric.first().map_or(0, Vec::len);
         (rows > 1 && self.explains(0..columns, scale, |_, column| sum(column))).then(|| {
-            "the cotangent is ignored: every output element has the gradient of their sum".to_owned()
+            "the cotangent is ignored: every output element has the gradient of their sum"
+                .to_owned()
         })
     }
 
@@ -107,9 +108,8 @@ impl Rejected<'_> {
 
     /// All failing entries of an input are off by one factor.
     fn factor(&self, input: usize) -> Option<String> {
-        let pair = |(row, column): (usize, usize)| {
-            (self.analytic[row][column], self.numeric[row][column])
-        };
+        let pair =
+            |(row, column): (usize, usize)| (self.analytic[row][column], self.numeric[row][column]);
         let (analytic, numeric) = self.failed_in(input).map(pair).find(|(_, n)| *n != 0.0)?;
         let ratio = analytic / numeric;
         let count = self.failed_in(input).count();
@@ -176,16 +176,21 @@ impl Rejected<'_> {
             ("the input's element", Box::new(move |_, column| x(column))),
             ("the square of the input's element", Box::new(move |_, column| x(column).powi(2))),
             ("the output's element", Box::new(|row, _| outputs[row])),
-            ("the derivative's own square", Box::new(|row, column| self.numeric[row][column].powi(2))),
+            (
+                "the derivative's own square",
+                Box::new(|row, column| self.numeric[row][column].powi(2)),
+            ),
         ];
         let others: Vec<_> = (0..self.inputs.len())
-            .filter(|&other| {
-                other != input && self.inputs[other].shape == self.inputs[input].shape
-            })
+            .filter(|&other| other != input && self.inputs[other].shape == self.inputs[input].shape)
             .collect();
         for other in others {
             let data = &self.inputs[other].data;
-            let name = if other < input { "an earlier input's element" } else { "a later input's element" };
+            let name = if other < input {
+                "an earlier input's element"
+            } else {
+                "a later input's element"
+            };
             terms.push((name, Box::new(move |_, column| data[column - start])));
         }
         let failed: Vec<_> = self.failed_in(input).collect();
@@ -198,8 +203,8 @@ impl Rejected<'_> {
             let factor = difference(row, column) / term(row, column);
             let first = term(failed[0].0, failed[0].1);
             // Numbers that are all the same are explained by a constant.
-            let varies = name == "1"
-                || failed.iter().any(|&(r, c)| !alike(term(r, c), first, first.abs()));
+            let varies =
+                name == "1" || failed.iter().any(|&(r, c)| !alike(term(r, c), first, first.abs()));
             let fits = varies
                 && failed.iter().all(|&(r, c)| alike(difference(r, c), factor * term(r, c), scale));
             fits.then(|| {

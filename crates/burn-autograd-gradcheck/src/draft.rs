@@ -35,8 +35,14 @@ impl Draft {
         }
     }
 
-    /// Looks at an entry: keeps it if it is among those that fit worst.
-    pub(crate) fn compare(&mut self, worst: Worst) {
+    /// Looks at an entry: keeps it if it is among those that fit worst. Entries are many, and most of
+    /// them are neither kept nor described.
+    pub(crate) fn look(
+        &mut self,
+        (analytic, numeric): (f64, f64),
+        bound: f64,
+        worst: impl FnOnce() -> Worst,
+    ) {
         if self.seen.is_multiple_of(self.stride) {
             if self.record.points.len() == POINTS {
                 let mut kept = 0..;
@@ -44,58 +50,71 @@ impl Draft {
                 self.stride *= 2;
             }
             if self.seen.is_multiple_of(self.stride) {
-                self.record.points.push((worst.numeric, worst.analytic));
+                self.record.points.push((numeric, analytic));
             }
         }
         self.seen += 1;
-        let fit = match (worst.error, worst.bound) {
-            (error, _) if error.is_nan() => f64::INFINITY,
-            (0.0, _) => 0.0,
-            (error, bound) => error / bound,
+        let error = (analytic - numeric).abs();
+        let fit = match error {
+            error if error.is_nan() => f64::INFINITY,
+            0.0 => 0.0,
+            error => error / bound,
         };
-        let place = self.worst.partition_point(|(other, _)| *other >= fit);
-        if place < WORST {
-            self.worst.insert(place, (fit, worst));
-            self.worst.truncate(WORST);
+        if self.worst.len() == WORST && self.worst.last().is_some_and(|(last, _)| *last >= fit) {
+            return;
         }
+        let place = self.worst.partition_point(|(other, _)| *other >= fit);
+        self.worst.insert(place, (fit, worst()));
+        self.worst.truncate(WORST);
+    }
+
+    /// The same of an entry that is described already.
+    pub(crate) fn compare(&mut self, worst: Worst) {
+        self.look((worst.analytic, worst.numeric), worst.bound, || worst.clone());
     }
 
     /// Compares one entry; gives whether it fits.
     pub(crate) fn entry(&mut self, worst: Worst) -> bool {
         let fits = worst.error <= worst.bound;
-        self.record.coverage.1 += 1;
-        if fits {
-            self.record.coverage.0 += 1;
-        }
+        self.count(fits);
         self.compare(worst);
         fits
+    }
+
+    fn count(&mut self, fits: bool) {
+        self.record.coverage.1 += 1;
+        self.record.coverage.0 += usize::from(fits);
     }
 
     /// Compares an element of an input's gradient with what it should be.
     pub(crate) fn gradient(
         &mut self,
         what: &str,
-        (input, index): (usize, Vec<usize>),
+        input: usize,
+        index: impl Fn() -> Vec<usize>,
         (value, expected): (f64, f64),
         bound: f64,
     ) {
         let error = (value - expected).abs();
-        let worst = Worst {
+        let fits = error <= bound;
+        self.count(fits);
+        self.look((value, expected), bound, || Worst {
             output: 0,
             output_index: None,
             input,
-            index: index.clone(),
+            index: index(),
             analytic: value,
             numeric: expected,
             error,
             bound,
-        };
-        if !self.entry(worst) {
+        });
+        if !fits {
             self.lower(
                 Verdict::Fail,
                 format!(
-                    "{what}: the gradient of input {input} at {index:?} is {value:.9e}, expected \
-                     {expected:.9e}"
+                    "{what}: the gradient of input {input} at {:?} is {value:.9e}, expected \
+                     {expected:.9e}",
+                    index()
                 ),
             );
         }

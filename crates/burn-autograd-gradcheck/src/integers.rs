@@ -26,12 +26,7 @@ pub(crate) fn check(place: &Place<'_>, inputs: &[Array], seed: u64) -> Record {
     }
 }
 
-fn run(
-    place: &Place<'_>,
-    inputs: &[Array],
-    seed: u64,
-    draft: &mut Draft,
-) -> Result<(), Panicked> {
+fn run(place: &Place<'_>, inputs: &[Array], seed: u64, draft: &mut Draft) -> Result<(), Panicked> {
     let mut random = SplitMix64::new(seed ^ 0x1A7E_6E25);
     // From ±1, ±2, ±3: never 0, where a function may have a kink.
     let mut integer = || {
@@ -86,10 +81,12 @@ fn run(
             return Ok(());
         }
         let terms = above.iter().zip(&below).zip(&weights);
-        let derivative = terms.map(|((above, below), weight)| weight * (above - below)).sum::<f64>();
+        let derivative =
+            terms.map(|((above, below), weight)| weight * (above - below)).sum::<f64>();
         draft.gradient(
             "at integers",
-            flat.place(element),
+            flat.place(element).0,
+            || flat.place(element).1,
             (gradient[element], derivative / 2.0),
             0.0,
         );

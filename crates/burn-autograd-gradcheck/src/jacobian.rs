@@ -1,6 +1,7 @@
 //! The Jacobian: numeric against analytic, entry by entry.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::tensor::DType;
 
@@ -82,13 +83,10 @@ pub(crate) fn check(
     let (flat_inputs, flat_outputs) = (Flat::new(inputs), Flat::new(&outputs));
     draft.record.coverage.1 = flat_inputs.len() * flat_outputs.len();
 
-    let mut numeric = Vec::with_capacity(flat_inputs.len());
-    for position in 0..flat_inputs.len() {
-        match estimate(&differentiated, &flat_inputs, position, settings, flat_outputs.len()) {
-            Ok(column) => numeric.push(column),
-            Err(panicked) => return (draft.panicked(Verdict::Invalid, panicked), None),
-        }
-    }
+    let numeric = match columns(&differentiated, &flat_inputs, settings, flat_outputs.len()) {
+        Ok(numeric) => numeric,
+        Err(panicked) => return (draft.panicked(Verdict::Invalid, panicked), None),
+    };
     // What is known so far is enough to tell a missing gradient from none that is due.
     let proven = Proven { outputs, evidence: Evidence::Jacobian(numeric) };
     let analytic = match analytic(place, inputs, &mut draft, &proven) {
@@ -155,7 +153,13 @@ pub(crate) fn check(
                         },
                         ..settings.clone()
                     };
-                    match estimate(&differentiated, &flat_inputs, column, &again, flat_outputs.len()) {
+                    match estimate(
+                        &differentiated,
+                        &flat_inputs,
+                        column,
+                        &again,
+                        flat_outputs.len(),
+                    ) {
                         Ok(estimates) => entry.insert(estimates),
                         Err(panicked) => return (draft.panicked(Verdict::Invalid, panicked), None),
                     };
@@ -235,17 +239,49 @@ pub(crate) fn check(
 }
 
 /// The numeric Jacobian, as a scale for what is judged otherwise.
-pub(crate) fn scale(
-    place: &Place<'_>,
-    inputs: &[Array],
-    settings: &Settings,
-) -> Option<Proven> {
+pub(crate) fn scale(place: &Place<'_>, inputs: &[Array], settings: &Settings) -> Option<Proven> {
     let outputs = place.forward(inputs).ok()?;
     let (flat, count) = (Flat::new(inputs), Flat::new(&outputs).len());
     let place = place.differentiated();
-    let columns = (0..flat.len()).map(|position| estimate(&place, &flat, position, settings, count));
-    let numeric = columns.collect::<Result<Vec<_>, _>>().ok()?;
+    let numeric = columns(&place, &flat, settings, count).ok()?;
     Some(Proven { outputs, evidence: Evidence::Jacobian(numeric) })
+}
+
+/// The derivatives of all outputs with respect to each input element.
+fn columns(
+    place: &Place<'_>,
+    inputs: &Flat,
+    settings: &Settings,
+    outputs: usize,
+) -> Result<Vec<Vec<Estimate>>, Panicked> {
+    let column = |position| estimate(place, inputs, position, settings, outputs);
+    // Double precision is computed by processors, of which there are several. A GPU has one queue.
+    let threads = match place.dtype {
+        DType::F64 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        _ => 1,
+    };
+    if threads == 1 || inputs.len() < 2 * threads {
+        return (0..inputs.len()).map(column).collect();
+    }
+    let next = AtomicUsize::new(0);
+    let mut found: Vec<(usize, _)> = std::thread::scope(|scope| {
+        let work = || {
+            let mut found = Vec::new();
+            loop {
+                let position = next.fetch_add(1, Ordering::Relaxed);
+                if position >= inputs.len() {
+                    return found;
+                }
+                found.push((position, column(position)));
+            }
+        };
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let results = workers.into_iter().map(std::thread::ScopedJoinHandle::join);
+        // A panic of the function is caught where it is called.
+        results.flat_map(|result| result.expect("panics are caught")).collect()
+    });
+    found.sort_by_key(|(position, _)| *position);
+    found.into_iter().map(|(_, column)| column).collect()
 }
 
 fn estimate(
@@ -320,4 +356,3 @@ fn analytic(
     }
     Ok(rows)
 }
-

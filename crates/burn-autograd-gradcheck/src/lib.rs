@@ -39,6 +39,8 @@ mod control;
 mod diagnosis;
 mod draft;
 mod evaluate;
+#[doc = include_str!("guide.md")]
+pub mod guide {}
 mod integers;
 mod jacobian;
 mod line;

@@ -1,8 +1,9 @@
 use std::sync::Mutex;
 
-use burn::backend::DispatchTensor;
+use burn::backend::ops::FloatTensorOps;
+use burn::backend::{Dispatch, DispatchTensor, TensorMetadata};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
-use burn::tensor::Tensor;
+use burn::tensor::{DType, FloatDType, Tensor};
 use burn_autograd_core::Tensors;
 
 use crate::Subject;
@@ -60,7 +61,14 @@ where
     module.visit(&mut parameters);
     let Parameters { mut names, mut values, .. } = parameters;
     let count = values.len();
-    values.extend(inputs.into_dispatch());
+    let inputs = inputs.into_dispatch();
+    // The inputs say in which precision to check: layers are made in the device's own.
+    let dtype = inputs.first().map(TensorMetadata::dtype).filter(DType::is_float);
+    if let Some(dtype) = dtype.filter(|dtype| !matches!(dtype, DType::QFloat(_))) {
+        let dtype = FloatDType::from(dtype);
+        values = values.into_iter().map(|value| Dispatch::float_cast(value, dtype)).collect();
+    }
+    values.extend(inputs);
     names.extend((0..I::COUNT).map(|input| format!("input {input}")));
     // A module need not be shareable between threads; a copy of it for each call is.
     let module = Mutex::new(module);

@@ -1,7 +1,7 @@
 //! What the checks of one function at one point share: what was proven, and its scale.
 
-use crate::evaluate::Pass;
 use crate::draft::Draft;
+use crate::evaluate::Pass;
 use crate::numeric::{Estimate, Nature};
 use crate::record::Verdict;
 use crate::{Array, SplitMix64};
@@ -70,9 +70,9 @@ impl Flat {
         let mut start = 0;
         for array in &mut arrays {
             let end = start + array.len();
-            for position in range.start.max(start)..range.end.min(end) {
-                array.data[position - start] += delta * direction[position];
-            }
+            let (from, to) = (range.start.clamp(start, end), range.end.clamp(start, end));
+            let elements = array.data[from - start..to - start].iter_mut();
+            elements.zip(&direction[from..to]).for_each(|(value, d)| *value += delta * d);
             start = end;
         }
         arrays
@@ -130,18 +130,21 @@ impl Proven {
         }
     }
 
-    /// By how much, relative to a rounding of all inputs, an output element moves.
-    pub(crate) fn condition(&self, row: usize, inputs: &[f64], output: f64) -> f64 {
-        match &self.evidence {
+    /// By how much, relative to a rounding of all inputs, an output element moves, given its value.
+    pub(crate) fn condition(&self, inputs: &[f64]) -> impl Fn(usize, f64) -> f64 {
+        let moved = match &self.evidence {
+            Evidence::Jacobian(_) => 0.0,
+            Evidence::Gradient(gradient) => {
+                gradient.iter().zip(inputs).map(|(g, x)| (g * x).abs()).fold(0.0, f64::max)
+            }
+        };
+        move |row, output| match &self.evidence {
             Evidence::Jacobian(columns) => columns
                 .iter()
                 .zip(inputs)
                 .map(|(column, input)| (column[row].value * input).abs())
                 .sum(),
-            Evidence::Gradient(gradient) => {
-                let moved = gradient.iter().zip(inputs).map(|(g, x)| (g * x).abs());
-                output.abs() + moved.fold(0.0, f64::max)
-            }
+            Evidence::Gradient(_) => output.abs() + moved,
         }
     }
 

@@ -28,9 +28,7 @@ impl fmt::Debug for Subject {
 impl Subject {
     /// The subject that a function of one tensor, an array or a tuple of tensors is.
     pub fn new<I: Tensors, O: Tensors>(function: impl Fn(I) -> O + Send + Sync + 'static) -> Self {
-        Self::from_parts(I::COUNT, move |inputs| {
-            function(I::from_dispatch(inputs)).into_dispatch()
-        })
+        Self::from_parts(I::COUNT, move |inputs| function(I::from_dispatch(inputs)).into_dispatch())
     }
 
     /// The subject that a vector-Jacobian product is: a function of the inputs and the cotangents.

@@ -13,6 +13,7 @@ use crate::calibrate::{Calibration, Intrinsic};
 use crate::evaluate::Place;
 use crate::jacobian::Settings;
 use crate::numeric::Precision;
+use crate::projection::ENTRIES;
 use crate::proven::Proven;
 use crate::record::{Record, Verdict};
 use crate::structure::Declared;
@@ -218,12 +219,14 @@ impl Suite {
                                 let place =
                                     Place { subject: stage.subject, device, dtype: DType::F64 };
                                 let settings = self.settings(&stage, DType::F64);
-                                prove(&place, &stage.inputs, &settings).1
+                                prove(&place, &stage.inputs, &settings, ENTRIES).1
                             });
                             let ulps = match case.intrinsics.as_slice() {
-                                functions if backend.adapter && !functions.is_empty() => calibration
-                                    .get_or_init(|| Calibration::of(&backend.device))
-                                    .allowance(functions),
+                                functions if backend.adapter && !functions.is_empty() => {
+                                    calibration
+                                        .get_or_init(|| Calibration::of(&backend.device))
+                                        .allowance(functions)
+                                }
                                 _ => 0.0,
                             };
                             self.single(&stage, &place, known.as_ref(), ulps, &mut emit);
@@ -289,7 +292,7 @@ impl Suite {
 
     fn double(&self, stage: &Stage<'_>, place: &Place<'_>, emit: &mut impl FnMut(Record)) {
         let settings = self.settings(stage, DType::F64);
-        let (record, proven) = prove(place, &stage.inputs, &settings);
+        let (record, proven) = prove(place, &stage.inputs, &settings, ENTRIES);
         emit(record);
         if let Some(proven) = proven {
             self.structure(stage, place, &proven, emit);
@@ -305,7 +308,9 @@ impl Suite {
     ) {
         let seed = self.seed ^ u64::from(stage.order);
         let declared = Self::declared(stage);
-        structure::checks(place, &stage.inputs, proven, seed, &declared).into_iter().for_each(&mut *emit);
+        structure::checks(place, &stage.inputs, proven, seed, &declared)
+            .into_iter()
+            .for_each(&mut *emit);
         if stage.case.exact && stage.order == 1 {
             emit(integers::check(place, &stage.inputs, seed));
         }
@@ -356,4 +361,59 @@ pub fn draw(
             })
         })
         .collect()
+}
+
+/// Makes a test of every case on every backend: a module for each backend, in it a test for each case,
+/// named as they are here. In each a function makes the [`Gradcheck`](crate::Gradcheck), the subject and
+/// the inputs on a device.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{DType, Device, Tensor};
+/// use burn_autograd_gradcheck::{Gradcheck, Subject, gradcheck_suite};
+///
+/// gradcheck_suite! {
+///     backends {
+///         flex: Device::flex(),
+///     }
+///     cases {
+///         sine: |device: &Device| {
+///             let x = Tensor::<1>::from_data([0.5, -1.25], (device, DType::F64));
+///             Gradcheck::new().run(&Subject::new(|x: Tensor<1>| x.sin()), x)
+///         },
+///         product: |device: &Device| {
+///             let a = Tensor::<2>::from_data([[0.5, -1.25]], (device, DType::F64));
+///             let b = Tensor::<2>::from_data([[1.5], [2.5]], (device, DType::F64));
+///             let function = |(a, b): (Tensor<2>, Tensor<2>)| a.matmul(b);
+///             Gradcheck::new().exact().run(&Subject::new(function), (a, b))
+///         },
+///     }
+/// }
+/// // The tests are `flex::sine` and `flex::product`.
+/// # }
+/// ```
+#[macro_export]
+macro_rules! gradcheck_suite {
+    (
+        backends { $($backend:ident: $device:expr),+ $(,)? }
+        cases $cases:tt
+    ) => {
+        $(
+            $crate::gradcheck_suite!(@backend $backend, $device, $cases);
+        )+
+    };
+    (@backend $backend:ident, $device:expr, { $($case:ident: $check:expr),+ $(,)? }) => {
+        mod $backend {
+            #[allow(unused_imports, reason = "what the expressions name")]
+            use super::*;
+            $(
+                #[test]
+                fn $case() {
+                    let device = $device;
+                    let report: $crate::Report = ($check)(&device);
+                    report.assert_pass();
+                }
+            )+
+        }
+    };
 }
