@@ -51,16 +51,20 @@ impl Arguments {
 
     fn devices(&self) -> Result<Vec<(&'static str, Device)>, String> {
         type Make = fn() -> Device;
-        const ALL: [(&str, Make); 3] = [
+        const ALL: &[(&str, Make)] = &[
+            #[cfg(feature = "flex")]
             ("flex", Device::flex),
+            #[cfg(feature = "ndarray")]
             ("ndarray", Device::ndarray),
+            #[cfg(feature = "wgpu")]
             ("wgpu", || Device::wgpu(Default::default())),
         ];
         if let Some(name) = self.backend.iter().find(|name| ALL.iter().all(|(of, _)| of != name)) {
-            return Err(format!("unknown backend `{name}`; there are: flex, ndarray, wgpu"));
+            let known: Vec<_> = ALL.iter().map(|(name, _)| *name).collect();
+            return Err(format!("unknown backend `{name}`; this build has: {}", known.join(", ")));
         }
         let default = |name| name != "wgpu" || std::env::var_os("BENCH_WGPU").is_some();
-        let wanted = ALL.into_iter().filter(|(name, _)| match self.backend.as_slice() {
+        let wanted = ALL.iter().copied().filter(|(name, _)| match self.backend.as_slice() {
             [] => default(*name),
             names => names.iter().any(|wanted| wanted == name),
         });

@@ -24,6 +24,9 @@ use crate::backends::Availability;
 struct Arguments {
     /// Operations to check; all if none is named.
     ops: Vec<String>,
+    /// Cases to check, by their names; all if none is named.
+    #[arg(long, value_name = "NAME")]
+    case: Vec<String>,
     /// Backends to check on; those of this build if none is named.
     #[arg(long, value_delimiter = ',')]
     backend: Vec<String>,
@@ -70,6 +73,12 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     }
     if !arguments.ops.is_empty() {
         cases.retain(|case| arguments.ops.contains(&case.op));
+    }
+    if let Some(name) = arguments.case.iter().find(|name| cases.iter().all(|c| c.name != **name)) {
+        return Err(format!("unknown case `{name}`; --list shows the cases"));
+    }
+    if !arguments.case.is_empty() {
+        cases.retain(|case| arguments.case.contains(&case.name));
     }
     if arguments.list {
         for case in &cases {

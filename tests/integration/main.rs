@@ -10,6 +10,7 @@
 mod accuracy;
 mod arguments;
 mod checker;
+mod checker_modes;
 mod concurrency;
 mod cross_entropy;
 mod devices;

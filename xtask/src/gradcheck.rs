@@ -90,7 +90,7 @@ impl Arguments {
 }
 
 /// The features that build the suite for the CPU backends alone.
-const CPU_BUILD: [&str; 3] = ["--no-default-features", "--features", "flex,ndarray"];
+pub(crate) const CPU_BUILD: [&str; 3] = ["--no-default-features", "--features", "flex,ndarray"];
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     let wanted = arguments.wanted()?;

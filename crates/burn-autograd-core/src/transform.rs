@@ -563,6 +563,24 @@ pub fn evaluate<I: Tensors, O: Tensors>(function: impl FnOnce(I::Vars) -> O::Var
     Transform::new().evaluate(function, at).unwrap_or_else(|error| panic!("{error}"))
 }
 
+/// [`evaluate`] of a function whose number of arguments and ranks are known at run time, as a checker
+/// of gradients has them: the arguments become variables that [`Gradient`](crate::Gradient) can
+/// differentiate with respect to.
+///
+/// # Errors
+///
+/// What the function's own operations return; and if an input is not a float tensor.
+pub fn evaluate_all(
+    function: impl FnOnce(Vec<Var>) -> Vec<Var>,
+    inputs: Vec<burn::backend::DispatchTensor>,
+) -> Result<Vec<burn::backend::DispatchTensor>, Error> {
+    let named: Vec<_> = inputs.iter().map(|input| ("inputs", input)).collect();
+    check::floats("evaluate_all", &named)?;
+    let _on = Recording::set(true);
+    let leaves = inputs.into_iter().map(|tensor| Var::leaf(Var::new(tensor))).collect();
+    Ok(function(leaves).into_iter().map(Var::into_raw).collect())
+}
+
 /// The outputs of a function, and its vector-Jacobian product as a [`Pullback`].
 ///
 /// # Panics

@@ -1,15 +1,24 @@
+use std::sync::OnceLock;
+
+use burn::backend::DispatchTensor;
+use burn::module::Module;
 use burn::tensor::{DType, Device};
 use burn_autograd_core::Tensors;
 
-use crate::evaluate::Place;
+use crate::calibrate::{Calibration, Intrinsic};
+use crate::control::{self, Control};
+use crate::draft::Draft;
+use crate::evaluate::{Mode, Place};
 use crate::jacobian::{self, Settings};
-use crate::numeric::Precision;
-use crate::record::{Record, Report};
-use crate::{Array, Subject, structure};
+use crate::numeric::{Nature, Precision};
+use crate::proven::{Evidence, Proven, cotangents};
+use crate::record::{Record, Report, Verdict};
+use crate::structure::Declared;
+use crate::{Array, SplitMix64, Subject, integers, line, modules, parity, projection, structure};
 
 /// Checks a function's gradient at `inputs`: every entry of its Jacobian against a numeric
 /// derivative, and what must hold of every gradient: all subsets of tracked inputs, both
-/// checkpointing strategies, views, linearity in the cotangent, accumulation, repetition.
+/// checkpointing strategies, views, linearity in the cotangent, accumulation, repetition, threads.
 ///
 /// `function` takes a tensor, an array or a tuple of tensors and gives the same; it must run on any
 /// tensors of these ranks that live on the inputs' device. The inputs' device may be an autodiff
@@ -78,6 +87,64 @@ pub fn gradgradcheck<I: Tensors, O: Tensors>(
     Gradcheck::new().run_second(&Subject::new(function), &Subject::product(vjp), inputs)
 }
 
+/// Checks the derivatives of a function of [`Var`](burn_autograd_core::Var)s up to an order: for order
+/// 1 the gradient, for order 2 that of its vector-Jacobian product with respect to inputs and
+/// cotangents, for order 3 that one's, and so on. The inputs of order n are 2ⁿ⁻¹ times as many; give
+/// small ones.
+///
+/// # Panics
+///
+/// If `order` is 0.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{DType, Device, Tensor};
+/// use burn_autograd_core::Var;
+/// use burn_autograd_gradcheck::gradcheck_order;
+///
+/// let x = Tensor::<1>::from_data([0.5, -1.25], (&Device::flex(), DType::F64));
+/// gradcheck_order::<Tensor<1>, Tensor<1>>(|x: Var| x.sin() * &x, 3, x).assert_pass();
+/// # }
+/// ```
+pub fn gradcheck_order<I: Tensors + Clone, O: Tensors>(
+    function: impl Fn(I::Vars) -> O::Vars + Send + Sync + Clone + 'static,
+    order: usize,
+    inputs: I,
+) -> Report {
+    Gradcheck::new().run_order::<I, O>(function, order, inputs)
+}
+
+/// Checks the gradient of a module's pass forward with respect to all its float parameters, which the
+/// report calls by their paths, and to its inputs.
+///
+/// Give inputs in `f64`, on the module's device: the parameters are converted to the inputs' data type.
+/// What a module draws at random (dropout) is no function, and is rejected as such.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::nn::{Linear, LinearConfig};
+/// use burn::tensor::{DType, Device, Tensor};
+/// use burn_autograd_gradcheck::gradcheck_module;
+///
+/// let device = Device::flex();
+/// let layer = LinearConfig::new(3, 2).init(&device);
+/// let x = Tensor::<2>::from_data([[0.5, -1.25, 1.0]], (&device, DType::F64));
+/// gradcheck_module(layer, |layer: &Linear, x: Tensor<2>| layer.forward(x).tanh(), x).assert_pass();
+/// # }
+/// ```
+pub fn gradcheck_module<M, I, O>(
+    module: M,
+    forward: impl Fn(&M, I) -> O + Send + Sync + 'static,
+    inputs: I,
+) -> Report
+where
+    M: Module + Send + 'static,
+    I: Tensors,
+    O: Tensors,
+{
+    Gradcheck::new().run_module(module, forward, inputs)
+}
+
 /// A gradient check with options.
 ///
 /// ```
@@ -88,7 +155,10 @@ pub fn gradgradcheck<I: Tensors, O: Tensors>(
 /// // √x is not defined below 0: no step may be longer than the distance to it.
 /// let x = Tensor::<1>::from_data([0.0625, 4.0], (&Device::flex(), DType::F64));
 /// let root = Subject::new(|x: Tensor<1>| x.sqrt());
-/// Gradcheck::new().first_step(0.03125).run(&root, x).assert_pass();
+/// Gradcheck::new().first_step(0.03125).run(&root, x.clone()).assert_pass();
+///
+/// // Would a mistake have been seen?
+/// Gradcheck::new().first_step(0.03125).control(&root, x).assert_caught();
 /// # }
 /// ```
 #[derive(Debug, Clone)]
@@ -97,7 +167,13 @@ pub struct Gradcheck {
     first_step: f64,
     seed: u64,
     reference: Option<Device>,
-    intrinsic_ulps: f64,
+    intrinsics: Vec<Intrinsic>,
+    calibration: OnceLock<Calibration>,
+    roundings: f64,
+    coverage: f64,
+    exact: bool,
+    entries: usize,
+    declared: Declared,
 }
 
 impl Default for Gradcheck {
@@ -107,9 +183,20 @@ impl Default for Gradcheck {
 }
 
 impl Gradcheck {
-    /// Steps from ¼, seed 42, no reference.
+    /// Steps from ¼, seed 42, no reference; everything must be covered.
     pub fn new() -> Self {
-        Self { first_step: 0.25, seed: 42, reference: None, intrinsic_ulps: 0.0 }
+        Self {
+            first_step: 0.25,
+            seed: 42,
+            reference: None,
+            intrinsics: Vec::new(),
+            calibration: OnceLock::new(),
+            roundings: 0.0,
+            coverage: 1.0,
+            exact: false,
+            entries: projection::ENTRIES,
+            declared: Declared::default(),
+        }
     }
 
     /// The largest step: less than the distance to a kink or to the end of the domain. Smaller steps
@@ -132,22 +219,76 @@ impl Gradcheck {
         self
     }
 
-    /// By how many units in the last place the device's built-in functions (`exp`, `sin`, …) may be
-    /// off. For the comparison with a [`reference`](Self::reference).
-    pub fn intrinsic_ulps(mut self, ulps: f64) -> Self {
-        self.intrinsic_ulps = ulps;
+    /// Which of a device's built-in functions the function uses. How accurate they are on the inputs'
+    /// device is [measured](Calibration) and allowed for, in single precision.
+    pub fn intrinsics(mut self, functions: impl Into<Vec<Intrinsic>>) -> Self {
+        self.intrinsics = functions.into();
+        self
+    }
+
+    /// How many roundings of terms as large as the largest result stand between the inputs and a
+    /// result, where such terms cancel; 0 by default. For single precision.
+    pub fn roundings(mut self, roundings: f64) -> Self {
+        self.roundings = roundings;
+        self
+    }
+
+    /// Which part of the entries must be checked for a pass, where some cannot be: at a kink, or in
+    /// saturation. All of them by default. The report says what was covered and what is declared.
+    ///
+    /// # Panics
+    ///
+    /// If it is not above 0 and at most 1.
+    pub fn coverage(mut self, part: f64) -> Self {
+        assert!(
+            part > 0.0 && part <= 1.0,
+            "gradcheck: argument `coverage`: expected above 0 and at most 1, got {part}"
+        );
+        self.coverage = part;
+        self
+    }
+
+    /// Declares that the function is a polynomial of degree two at most in each element of its inputs:
+    /// it is then also checked at small integers, without any tolerance.
+    pub fn exact(mut self) -> Self {
+        self.exact = true;
+        self
+    }
+
+    /// Declares that gradients may vary from run to run by so many units in the last place, as those
+    /// of a reduction with atomic additions do.
+    pub fn nondeterministic(mut self, ulps: f64) -> Self {
+        self.declared.nondeterminism = ulps;
+        self
+    }
+
+    /// Declares which inputs have a batch as their first dimension; all outputs then have it too. Each
+    /// entry of the batch must give the same alone.
+    pub fn batch(mut self, inputs: impl Into<Vec<bool>>) -> Self {
+        self.declared.batch = inputs.into();
+        self
+    }
+
+    /// Up to how many entries the full Jacobian is checked; 262,144 if this is not called. Above it, the
+    /// outputs are weighted and the inputs taken in blocks.
+    pub fn full_jacobian(mut self, entries: usize) -> Self {
+        self.entries = entries;
         self
     }
 
     /// Checks a function's gradient.
     pub fn run(&self, subject: &Subject, inputs: impl Tensors) -> Report {
+        self.run_on(subject, inputs.into_dispatch())
+    }
+
+    fn run_on(&self, subject: &Subject, inputs: Vec<DispatchTensor>) -> Report {
         let (arrays, device, dtype) = crate::evaluate::take(inputs);
         self.run_at(subject, &arrays, &device, dtype)
     }
 
     /// Checks a function's second derivative.
     pub fn run_second(&self, function: &Subject, vjp: &Subject, inputs: impl Tensors) -> Report {
-        let (mut arrays, device, dtype) = crate::evaluate::take(inputs);
+        let (mut arrays, device, dtype) = crate::evaluate::take(inputs.into_dispatch());
         let place = Place { subject: function, device: &device, dtype };
         let (record, cotangents) = structure::consistency(&place, vjp, &arrays, self.seed);
         let mut records = vec![record];
@@ -158,41 +299,248 @@ impl Gradcheck {
         Report { records }
     }
 
-    fn settings(&self, dtype: DType) -> Settings {
+    /// Checks a function's derivatives up to an order; see [`gradcheck_order`].
+    ///
+    /// # Panics
+    ///
+    /// If `order` is 0.
+    pub fn run_order<I: Tensors + Clone, O: Tensors>(
+        &self,
+        function: impl Fn(I::Vars) -> O::Vars + Send + Sync + Clone + 'static,
+        order: usize,
+        inputs: I,
+    ) -> Report {
+        assert!(order >= 1, "gradcheck: argument `order`: expected at least 1, got 0");
+        let (mut arrays, device, dtype) = crate::evaluate::take(inputs.into_dispatch());
+        let mut random = SplitMix64::new(self.seed ^ 0x0D_E2);
+        let mut records = Vec::new();
+        for of in 1..=order {
+            let subject = Subject::derivative::<I, O>(function.clone(), of);
+            let report = self.run_at(&subject, &arrays, &device, dtype);
+            records.extend(report.records.into_iter().map(|record| {
+                let check = format!("order {of}: {}", record.check);
+                Record { check, ..record }
+            }));
+            if of < order {
+                // The next order is a function of these inputs and of a cotangent for each output.
+                let place = Place { subject: &subject, device: &device, dtype };
+                match place.forward(&arrays) {
+                    Ok(outputs) => arrays.extend(cotangents(&outputs, &mut random)),
+                    Err(_) => break,
+                }
+            }
+        }
+        Report { records }
+    }
+
+    /// Checks a module's gradient; see [`gradcheck_module`].
+    pub fn run_module<M, I, O>(
+        &self,
+        module: M,
+        forward: impl Fn(&M, I) -> O + Send + Sync + 'static,
+        inputs: I,
+    ) -> Report
+    where
+        M: Module + Send + 'static,
+        I: Tensors,
+        O: Tensors,
+    {
+        let (subject, tensors) = modules::subject(module, forward, inputs);
+        self.run_on(&subject, tensors)
+    }
+
+    /// Checks a function's gradient for inputs of many sizes: 0, 1, 2, 3, a prime, and those around
+    /// the width of a workgroup. `inputs` gives the inputs of a size.
+    ///
+    /// ```
+    /// # #[cfg(feature = "flex")] {
+    /// use burn::tensor::{DType, Device, Tensor};
+    /// use burn_autograd_gradcheck::{Gradcheck, Subject};
+    ///
+    /// let device = Device::flex();
+    /// let sine = Subject::new(|x: Tensor<1>| x.sin());
+    /// let inputs = |size: usize| {
+    ///     let data: Vec<f64> = (0..size).map(|i| i as f64 / 8.0).collect();
+    ///     Tensor::<1>::from_data(burn::tensor::TensorData::new(data, [size]), (&device, DType::F64))
+    /// };
+    /// Gradcheck::new().run_sizes(&sine, inputs).assert_pass();
+    /// # }
+    /// ```
+    pub fn run_sizes<I: Tensors>(&self, subject: &Subject, inputs: impl Fn(usize) -> I) -> Report {
+        let mut records = Vec::new();
+        for size in SIZES {
+            let (arrays, device, dtype) = crate::evaluate::take(inputs(size).into_dispatch());
+            let report = self.check(subject, &arrays, &device, dtype);
+            records.extend(report.into_iter().map(|record| {
+                let check = format!("size {size}: {}", record.check);
+                Record { check, ..record }
+            }));
+        }
+        Report { records }
+    }
+
+    /// Plants mistakes in the function's gradient, one after the other, and tells which of them this
+    /// check catches: in each input the gradient times 1.001, with the wrong sign, zero, and its
+    /// largest element times 1.5. A check that lets one pass proves nothing of the function.
+    pub fn control(&self, subject: &Subject, inputs: impl Tensors) -> Control {
+        let (arrays, device, dtype) = crate::evaluate::take(inputs.into_dispatch());
+        let place = Place { subject, device: &device, dtype };
+        let tracked = vec![true; arrays.len()];
+        let gradients = place.forward(&arrays).ok().and_then(|outputs| {
+            let cotangents = cotangents(&outputs, &mut SplitMix64::new(self.seed));
+            place.gradient(&arrays, &cotangents, Mode::plain(&tracked)).ok()
+        });
+        let gradients = gradients.map_or_else(Vec::new, |pass| pass.gradients);
+        let mistakes = control::mistakes(subject, &gradients)
+            .into_iter()
+            .map(|planted| {
+                let report = self.run_at(&planted.subject(subject), &arrays, &device, dtype);
+                let verdict = report.verdict();
+                let by = report.records.into_iter().find(|record| record.verdict == Verdict::Fail);
+                (planted.name, verdict, by.map(|record| record.check))
+            })
+            .collect();
+        Control { mistakes }
+    }
+
+    fn settings(&self, dtype: DType, device: &Device) -> Settings {
+        let intrinsic_ulps = match (dtype, self.intrinsics.as_slice()) {
+            (DType::F64, _) | (_, []) => 0.0,
+            (_, functions) => {
+                self.calibration.get_or_init(|| Calibration::of(device)).allowance(functions)
+            }
+        };
         Settings {
             precision: if dtype == DType::F64 { Precision::F64 } else { Precision::F32 },
             first_step: self.first_step,
             seed: self.seed,
-            intrinsic_ulps: self.intrinsic_ulps,
-            roundings: 0.0,
+            intrinsic_ulps,
+            roundings: self.roundings,
         }
     }
 
     fn run_at(&self, subject: &Subject, inputs: &[Array], device: &Device, dtype: DType) -> Report {
-        let place = Place { subject, device, dtype };
-        let settings = self.settings(dtype);
-        let Some(reference) = &self.reference else {
-            let (record, jacobian) = jacobian::check(&place, inputs, &settings);
-            let mut records = vec![record];
-            if let Some(jacobian) = jacobian {
-                records.extend(structure::checks(&place, inputs, &jacobian, self.seed, false, 0.0));
-            }
-            return Report { records };
-        };
-        let reference = Place { subject, device: reference, dtype: DType::F64 };
-        let (record, jacobian) = jacobian::check(&reference, inputs, &self.settings(DType::F64));
-        let mut records = vec![Record { check: "reference".to_owned(), ..record }];
-        if let Some(jacobian) = jacobian {
-            records.push(jacobian::parity(&place, &reference, inputs, &jacobian, &settings));
-            records.extend(structure::checks(&place, inputs, &jacobian, self.seed, false, 0.0));
+        let mut records = self.check(subject, inputs, device, dtype);
+        // Without an entry nothing was compared; a pass would say the opposite.
+        if inputs.iter().all(Array::is_empty) {
+            records.insert(0, vacuous("no input has an element"));
         }
         Report { records }
     }
+
+    fn check(
+        &self,
+        subject: &Subject,
+        inputs: &[Array],
+        device: &Device,
+        dtype: DType,
+    ) -> Vec<Record> {
+        let place = Place { subject, device, dtype };
+        let settings = self.settings(dtype, device);
+        let mut records = Vec::new();
+        let proven;
+        if let Some(reference) = &self.reference {
+            let reference = Place { subject, device: reference, dtype: DType::F64 };
+            let settings_there = self.settings(DType::F64, reference.device);
+            let (record, found) = prove(&reference, inputs, &settings_there, self.entries);
+            records.push(Record { check: "reference".to_owned(), ..record });
+            if let Some(found) = &found {
+                records.push(parity::check(&place, &reference, inputs, found, &settings));
+            }
+            proven = found;
+        } else {
+            let (record, found) = prove(&place, inputs, &settings, self.entries);
+            let (open, large) = (record.verdict <= Verdict::Unchecked, record.check != "jacobian");
+            if dtype != DType::F64 && open && !large {
+                // Differences in single precision see little: the line integral sees what they do
+                // not. They have found nothing wrong, and are the scale of the rest.
+                let line = line::check(&place, inputs, &settings);
+                let passed = line.verdict == Verdict::Pass;
+                records.push(line);
+                proven = if passed { jacobian::scale(&place, inputs, &settings) } else { None };
+            } else {
+                records.push(record);
+                proven = found;
+            }
+        }
+        for record in &mut records {
+            self.cover(record);
+        }
+        if let Some(proven) = &proven {
+            if constant(proven) && !subject.has_surrogate() {
+                records.push(vacuous("no output depends on any input: nothing is proven"));
+            }
+            let declared = Declared { roundings: self.roundings, ..self.declared.clone() };
+            records.extend(structure::checks(&place, inputs, proven, self.seed, &declared));
+        }
+        if self.exact {
+            records.push(integers::check(&place, inputs, self.seed));
+        }
+        for record in &mut records {
+            if record.verdict == Verdict::Fail {
+                record.repeat =
+                    Some(format!("Gradcheck::new().seed({}) at the same inputs", self.seed));
+            }
+        }
+        records
+    }
+
+    /// A record that leaves no more open than is declared is a pass, and says so.
+    fn cover(&self, record: &mut Record) {
+        let (covered, of) = record.coverage;
+        if record.verdict == Verdict::Unchecked
+            && self.coverage < 1.0
+            && covered as f64 >= self.coverage * of as f64
+            && covered > 0
+        {
+            record.verdict = Verdict::Pass;
+            record.reason = format!(
+                "{covered} of {of} entries were checked, at least {:.0} % are declared; else: {}",
+                100.0 * self.coverage,
+                record.reason
+            );
+        }
+    }
+}
+
+/// Empty, the smallest ones, a prime, and a workgroup's width with its neighbours.
+const SIZES: [usize; 10] = [0, 1, 2, 3, 7, 31, 32, 33, 64, 257];
+
+/// The full Jacobian, or projections where it is too large.
+pub(crate) fn prove(
+    place: &Place<'_>,
+    inputs: &[Array],
+    settings: &Settings,
+    entries: usize,
+) -> (Record, Option<Proven>) {
+    match place.forward(inputs) {
+        Ok(outputs) if projection::is_large(inputs, &outputs, entries) => {
+            projection::check(place, inputs, settings)
+        }
+        _ => jacobian::check(place, inputs, settings),
+    }
+}
+
+/// Whether no output moves with any input.
+fn constant(proven: &Proven) -> bool {
+    match &proven.evidence {
+        Evidence::Jacobian(columns) => {
+            let mut entries = columns.iter().flatten().peekable();
+            entries.peek().is_some() && entries.all(|entry| entry.nature == Nature::Constant)
+        }
+        Evidence::Gradient(gradient) => gradient.iter().all(|&g| g == 0.0),
+    }
+}
+
+fn vacuous(reason: &str) -> Record {
+    let mut draft = Draft::new("dependence");
+    draft.lower(Verdict::Unchecked, reason);
+    draft.finish()
 }
 
 /// A report in which nothing was checked is not a pass.
 #[cfg(test)]
 #[test]
 fn an_empty_report_does_not_pass() {
-    assert_eq!(Report { records: Vec::new() }.verdict(), crate::Verdict::Invalid);
+    assert_eq!(Report { records: Vec::new() }.verdict(), Verdict::Invalid);
 }

@@ -1,67 +1,10 @@
-use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::{AutodiffBackend, Dispatch, DispatchTensor, TensorMetadata};
 use burn::tensor::{DType, Device, Shape, Slice, TensorData};
-use burn_autograd_core::Tensors;
 
-use crate::Array;
-
-type Erased = dyn Fn(Vec<DispatchTensor>) -> Vec<DispatchTensor> + Send + Sync;
-
-/// A function of tensors with its ranks forgotten.
-#[derive(Clone)]
-pub struct Subject {
-    inputs: usize,
-    call: Arc<Erased>,
-}
-
-impl fmt::Debug for Subject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subject").field("inputs", &self.inputs).finish_non_exhaustive()
-    }
-}
-
-impl Subject {
-    /// The subject that a function of one tensor, an array or a tuple of tensors is.
-    pub fn new<I: Tensors, O: Tensors>(function: impl Fn(I) -> O + Send + Sync + 'static) -> Self {
-        Self {
-            inputs: I::COUNT,
-            call: Arc::new(move |inputs| function(I::from_dispatch(inputs)).into_dispatch()),
-        }
-    }
-
-    /// The subject that a vector-Jacobian product is: a function of the inputs and the cotangents.
-    pub fn product<I: Tensors, O: Tensors>(
-        vjp: impl Fn(I, O) -> I + Send + Sync + 'static,
-    ) -> Self {
-        Self {
-            inputs: I::COUNT + O::COUNT,
-            call: Arc::new(move |mut inputs| {
-                let cotangents = inputs.split_off(I::COUNT);
-                vjp(I::from_dispatch(inputs), O::from_dispatch(cotangents)).into_dispatch()
-            }),
-        }
-    }
-
-    pub(crate) fn from_parts(
-        inputs: usize,
-        call: impl Fn(Vec<DispatchTensor>) -> Vec<DispatchTensor> + Send + Sync + 'static,
-    ) -> Self {
-        Self { inputs, call: Arc::new(call) }
-    }
-
-    pub(crate) fn run(&self, inputs: Vec<DispatchTensor>) -> Vec<DispatchTensor> {
-        (self.call)(inputs)
-    }
-
-    /// How many tensors it takes.
-    pub fn inputs(&self) -> usize {
-        self.inputs
-    }
-}
+use crate::{Array, Subject};
 
 /// How an input's elements lie in memory when the function gets it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,8 +40,17 @@ pub(crate) struct Mode<'a> {
     /// Whether the device checkpoints gradients.
     pub(crate) checkpointing: bool,
     pub(crate) layout: Layout,
-    /// Whether the cotangent arrives as a transposed view.
-    pub(crate) transposed_cotangent: bool,
+    pub(crate) cotangent: Arrival,
+}
+
+/// How a cotangent's elements lie in memory when the backward pass gets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arrival {
+    Contiguous,
+    /// A transposed view.
+    Transposed,
+    /// A window into a larger tensor, behind other elements.
+    Window,
 }
 
 impl<'a> Mode<'a> {
@@ -107,7 +59,7 @@ impl<'a> Mode<'a> {
             tracked,
             checkpointing: false,
             layout: Layout::Contiguous,
-            transposed_cotangent: false,
+            cotangent: Arrival::Contiguous,
         }
     }
 }
@@ -132,11 +84,19 @@ pub(crate) struct Pass {
     pub(crate) misfits: Vec<String>,
 }
 
+/// A pass forward whose graph is alive.
+struct Forward {
+    leaves: Vec<DispatchTensor>,
+    outputs: Vec<DispatchTensor>,
+    tracked: Vec<bool>,
+    values: Vec<Array>,
+}
+
 /// A panic of the function, with its message.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Panicked(pub(crate) String);
 
-fn guard<T>(run: impl FnOnce() -> T) -> Result<T, Panicked> {
+pub(crate) fn guard<T>(run: impl FnOnce() -> T) -> Result<T, Panicked> {
     catch_unwind(AssertUnwindSafe(run)).map_err(|payload| {
         let text = payload
             .downcast_ref::<String>()
@@ -153,8 +113,13 @@ impl Place<'_> {
         let device = self.device.clone().inner_or_self();
         guard(|| {
             let inputs = inputs.iter().map(|input| self.tensor(input, &device)).collect();
-            (self.subject.call)(inputs).into_iter().map(read).collect()
+            self.subject.run(inputs).into_iter().map(read).collect()
         })
+    }
+
+    /// The place of the function whose derivative the gradient should be.
+    pub(crate) fn differentiated(&self) -> Self {
+        Self { subject: self.subject.differentiated(), device: self.device, dtype: self.dtype }
     }
 
     /// The outputs, and the gradients of Σ ⟨cotangents, outputs⟩.
@@ -164,89 +129,201 @@ impl Place<'_> {
         cotangents: &[Array],
         mode: Mode<'_>,
     ) -> Result<Pass, Panicked> {
-        let plain = self.device.clone().inner_or_self();
-        let mut device = plain.clone().autodiff();
-        if mode.checkpointing {
-            device = device.gradient_checkpointing();
-        }
         guard(|| {
-            let leaves: Vec<DispatchTensor> = inputs
-                .iter()
-                .zip(mode.tracked)
-                .map(|(input, &tracked)| {
-                    let leaf = self.tensor(&stored(input, mode.layout), &device);
-                    if tracked { Dispatch::float_set_require_grad(leaf, true) } else { leaf }
-                })
-                .collect();
-            let arguments = inputs
-                .iter()
-                .zip(&leaves)
-                .map(|(input, leaf)| presented(leaf.clone(), input, mode.layout))
-                .collect();
-            let outputs = (self.subject.call)(arguments);
-            let values = outputs.iter().cloned().map(read).collect();
-            let output_tracked: Vec<bool> = outputs.iter().map(Dispatch::is_tracked).collect();
-            let objective = outputs
-                .into_iter()
-                .zip(cotangents)
-                .zip(&output_tracked)
-                .filter(|(_, tracked)| **tracked)
-                .map(|((output, cotangent), _)| {
-                    let mut output = output;
-                    let mut cotangent = cotangent.clone();
-                    if mode.transposed_cotangent && cotangent.shape.len() >= 2 {
-                        let rank = cotangent.shape.len();
-                        output = Dispatch::float_swap_dims(output, rank - 2, rank - 1);
-                        cotangent = transpose(&cotangent);
-                    }
-                    let cotangent = self.tensor(&cotangent, &plain);
-                    Dispatch::float_sum(Dispatch::float_mul(output, cotangent))
-                })
-                .reduce(Dispatch::float_add);
-            let Some(objective) = objective else {
-                return Pass {
-                    outputs: values,
-                    output_tracked,
-                    gradients: vec![None; inputs.len()],
-                    misfits: Vec::new(),
-                };
-            };
-            let grads = Dispatch::backward(objective);
-            let mut misfits = Vec::new();
-            let gradients = inputs
-                .iter()
-                .zip(&leaves)
-                .zip(mode.tracked)
-                .enumerate()
-                .map(|(index, ((input, leaf), &tracked))| {
-                    if !tracked {
-                        return None;
-                    }
-                    let gradient = Dispatch::grad(leaf, &grads)?;
-                    if gradient.shape() != leaf.shape() || gradient.dtype() != leaf.dtype() {
-                        misfits.push(format!(
-                            "gradient of input {index}: expected {:?} of {:?}, got {:?} of {:?}",
-                            leaf.shape().to_vec(),
-                            leaf.dtype(),
-                            gradient.shape().to_vec(),
-                            gradient.dtype()
-                        ));
-                        return None;
-                    }
-                    Some(restored(&read(gradient), input, mode.layout))
-                })
-                .collect();
-            Pass { outputs: values, output_tracked, gradients, misfits }
+            let forward = self.track(inputs, mode);
+            self.backward(forward, inputs, cotangents, mode)
         })
     }
 
-    fn tensor(&self, array: &Array, device: &Device) -> DispatchTensor {
+    /// The gradients at two points whose graphs are alive at the same time: the backward pass of the
+    /// one that was recorded last comes first.
+    pub(crate) fn crossed(
+        &self,
+        [first, second]: [&[Array]; 2],
+        cotangents: &[Array],
+        mode: Mode<'_>,
+    ) -> Result<[Pass; 2], Panicked> {
+        guard(|| {
+            let early = self.track(first, mode);
+            let late = self.track(second, mode);
+            let late = self.backward(late, second, cotangents, mode);
+            [self.backward(early, first, cotangents, mode), late]
+        })
+    }
+
+    /// Whether the inputs and the outputs have after the backward pass the values that they had
+    /// before: which have not.
+    pub(crate) fn overwritten(
+        &self,
+        inputs: &[Array],
+        cotangents: &[Array],
+        mode: Mode<'_>,
+    ) -> Result<Vec<String>, Panicked> {
+        guard(|| {
+            let forward = self.track(inputs, mode);
+            let (leaves, outputs) = (forward.leaves.clone(), forward.outputs.clone());
+            let values = forward.values.clone();
+            let _ = self.backward(forward, inputs, cotangents, mode);
+            let differs = |tensor: DispatchTensor, array: &Array| {
+                let after = read(tensor).data;
+                after.iter().zip(&array.data).any(|(a, b)| a.to_bits() != b.to_bits())
+            };
+            let inputs: Vec<Array> = inputs
+                .iter()
+                .map(|input| read(self.tensor(input, &self.device.clone().inner_or_self())))
+                .collect();
+            let leaves = leaves.into_iter().zip(&inputs).enumerate();
+            let outputs = outputs.into_iter().zip(&values).enumerate();
+            leaves
+                .filter(|(_, (leaf, input))| differs(leaf.clone(), input))
+                .map(|(number, _)| format!("input {number}"))
+                .chain(
+                    outputs
+                        .filter(|(_, (output, value))| differs(output.clone(), value))
+                        .map(|(number, _)| format!("output {number}")),
+                )
+                .collect()
+        })
+    }
+
+    fn track(&self, inputs: &[Array], mode: Mode<'_>) -> Forward {
+        let mut device = self.device.clone().inner_or_self().autodiff();
+        if mode.checkpointing {
+            device = device.gradient_checkpointing();
+        }
+        let leaves: Vec<DispatchTensor> = inputs
+            .iter()
+            .zip(mode.tracked)
+            .map(|(input, &tracked)| {
+                let leaf = self.tensor(&stored(input, mode.layout), &device);
+                if tracked { Dispatch::float_set_require_grad(leaf, true) } else { leaf }
+            })
+            .collect();
+        let arguments = inputs
+            .iter()
+            .zip(&leaves)
+            .map(|(input, leaf)| presented(leaf.clone(), input, mode.layout))
+            .collect();
+        let outputs = self.subject.run(arguments);
+        let values = outputs.iter().cloned().map(read).collect();
+        let tracked = outputs.iter().map(Dispatch::is_tracked).collect();
+        Forward { leaves, outputs, tracked, values }
+    }
+
+    fn backward(
+        &self,
+        forward: Forward,
+        inputs: &[Array],
+        cotangents: &[Array],
+        mode: Mode<'_>,
+    ) -> Pass {
+        let plain = self.device.clone().inner_or_self();
+        let Forward { leaves, outputs, tracked: output_tracked, values } = forward;
+        let objective = outputs
+            .into_iter()
+            .zip(cotangents)
+            .zip(&output_tracked)
+            .filter(|(_, tracked)| **tracked)
+            .map(|((output, cotangent), _)| {
+                let (output, cotangent) = self.arriving(output, cotangent, mode.cotangent);
+                let cotangent = self.tensor(&cotangent, &plain);
+                Dispatch::float_sum(Dispatch::float_mul(output, cotangent))
+            })
+            .reduce(Dispatch::float_add);
+        let Some(objective) = objective else {
+            return Pass {
+                outputs: values,
+                output_tracked,
+                gradients: vec![None; inputs.len()],
+                misfits: Vec::new(),
+            };
+        };
+        let grads = Dispatch::backward(objective);
+        let mut misfits = Vec::new();
+        let gradients = inputs
+            .iter()
+            .zip(&leaves)
+            .zip(mode.tracked)
+            .enumerate()
+            .map(|(index, ((input, leaf), &tracked))| {
+                if !tracked {
+                    return None;
+                }
+                let gradient = Dispatch::grad(leaf, &grads)?;
+                if let Some(misfit) = misfit(index, leaf, &gradient, &plain, &values) {
+                    misfits.push(misfit);
+                    return None;
+                }
+                Some(restored(&read(gradient), input, mode.layout))
+            })
+            .collect();
+        Pass { outputs: values, output_tracked, gradients, misfits }
+    }
+
+    /// The output and the cotangent in a form in which the backward pass gets the cotangent as asked.
+    fn arriving(
+        &self,
+        output: DispatchTensor,
+        cotangent: &Array,
+        arrival: Arrival,
+    ) -> (DispatchTensor, Array) {
+        let rank = cotangent.shape.len();
+        match arrival {
+            Arrival::Transposed if rank >= 2 => {
+                (Dispatch::float_swap_dims(output, rank - 2, rank - 1), transpose(cotangent))
+            }
+            Arrival::Window if !cotangent.is_empty() => {
+                let mut shape = cotangent.shape.clone();
+                shape[0] = 1;
+                let len = cotangent.len() / cotangent.shape[0];
+                let device = self.device.clone().inner_or_self().autodiff();
+                let edge = self.tensor(&Array::new(shape.clone(), vec![1.0; len]), &device);
+                let joined = Dispatch::float_cat(vec![edge, output], 0);
+                // Values that would be noticed if they were read.
+                let mut data = vec![1e3; len];
+                data.extend_from_slice(&cotangent.data);
+                shape[0] = cotangent.shape[0] + 1;
+                (joined, Array::new(shape, data))
+            }
+            _ => (output, cotangent.clone()),
+        }
+    }
+
+    pub(crate) fn tensor(&self, array: &Array, device: &Device) -> DispatchTensor {
         let data = TensorData::new(array.data.clone(), Shape::from(array.shape.clone()));
         Dispatch::float_from_data(data.convert_dtype(self.dtype), device.as_dispatch())
     }
 }
 
-trait InnerOrSelf {
+/// What is wrong with a gradient's form.
+fn misfit(
+    input: usize,
+    leaf: &DispatchTensor,
+    gradient: &DispatchTensor,
+    plain: &Device,
+    outputs: &[Array],
+) -> Option<String> {
+    if gradient.shape() != leaf.shape() || gradient.dtype() != leaf.dtype() {
+        let (expected, got) = (leaf.shape().to_vec(), gradient.shape().to_vec());
+        let hint = match outputs.iter().any(|output| output.shape == got) {
+            true if got != expected => {
+                "; it has an output's shape: the sum over the broadcast dimensions is missing"
+            }
+            _ => "",
+        };
+        return Some(format!(
+            "gradient of input {input}: expected {expected:?} of {:?}, got {got:?} of {:?}{hint}",
+            leaf.dtype(),
+            gradient.dtype()
+        ));
+    }
+    let device = Device::new(gradient.device());
+    (device != *plain || device.is_autodiff()).then(|| {
+        format!("gradient of input {input}: expected it on {plain:?}, got it on {device:?}")
+    })
+}
+
+pub(crate) trait InnerOrSelf {
     fn inner_or_self(self) -> Self;
 }
 
@@ -262,8 +339,7 @@ impl InnerOrSelf for Device {
 ///
 /// If there are no inputs, they live on different devices or have different data types, or these are
 /// neither `f32` nor `f64`.
-pub(crate) fn take(inputs: impl Tensors) -> (Vec<Array>, Device, DType) {
-    let inputs = inputs.into_dispatch();
+pub(crate) fn take(inputs: Vec<DispatchTensor>) -> (Vec<Array>, Device, DType) {
     let named: Vec<_> = inputs.iter().map(|input| ("inputs", input)).collect();
     burn_autograd_core::check::floats("gradcheck", &named)
         .unwrap_or_else(|error| panic!("{error}"));
@@ -277,7 +353,7 @@ pub(crate) fn take(inputs: impl Tensors) -> (Vec<Array>, Device, DType) {
     (inputs.into_iter().map(read).collect(), device, dtype)
 }
 
-fn read(tensor: DispatchTensor) -> Array {
+pub(crate) fn read(tensor: DispatchTensor) -> Array {
     let shape = tensor.shape().to_vec();
     let data = burn::tensor::try_read_sync(Dispatch::float_into_data(tensor))
         .expect("gradient checks run where tensors can be read back at once")

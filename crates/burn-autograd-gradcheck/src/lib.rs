@@ -34,17 +34,31 @@
 
 mod api;
 mod array;
+mod calibrate;
+mod control;
+mod diagnosis;
+mod draft;
 mod evaluate;
+#[doc = include_str!("guide.md")]
+pub mod guide {}
+mod integers;
+mod jacobian;
+mod line;
+mod modules;
 pub mod numeric;
+mod parity;
+mod projection;
+mod proven;
 mod random;
 mod record;
 mod structure;
+mod subject;
 pub mod suite;
 
-mod jacobian;
-
-pub use api::{Gradcheck, gradcheck, gradgradcheck};
+pub use api::{Gradcheck, gradcheck, gradcheck_module, gradcheck_order, gradgradcheck};
 pub use array::Array;
-pub use evaluate::Subject;
+pub use calibrate::{Calibration, Intrinsic};
+pub use control::Control;
 pub use random::SplitMix64;
 pub use record::{Record, Report, Verdict, Worst};
+pub use subject::Subject;

@@ -61,6 +61,19 @@ pub struct Record {
     pub reason: String,
     /// The entry that fits worst, if entries were compared.
     pub worst: Option<Worst>,
+    /// The entries that fit worst, worst first; up to five.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub worst_entries: Vec<Worst>,
+    /// What was expected and what the backward pass gave, of up to 128 entries spread over all, those
+    /// that fit worst among them.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub points: Vec<(f64, f64)>,
+    /// Likely causes of a failure, where its pattern shows them.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub causes: Vec<String>,
+    /// How to repeat the check.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub repeat: Option<String>,
     /// The smallest relative error that would have been seen, in the entry where that is largest.
     pub detects: Option<f64>,
     /// How many entries were compared, and how many there were.
@@ -70,17 +83,26 @@ pub struct Record {
 }
 
 impl Record {
-    /// A check that was not made.
-    pub(crate) fn unchecked(check: &str, reason: impl Into<String>) -> Self {
+    /// A check that found nothing yet.
+    pub(crate) fn new(check: &str) -> Self {
         Self {
             check: check.to_owned(),
-            verdict: Verdict::Unchecked,
-            reason: reason.into(),
+            verdict: Verdict::Pass,
+            reason: String::new(),
             worst: None,
+            worst_entries: Vec::new(),
+            points: Vec::new(),
+            causes: Vec::new(),
+            repeat: None,
             detects: None,
             coverage: (0, 0),
             seconds: 0.0,
         }
+    }
+
+    /// A check that was not made.
+    pub(crate) fn unchecked(check: &str, reason: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Unchecked, reason: reason.into(), ..Self::new(check) }
     }
 }
 
@@ -96,21 +118,42 @@ impl fmt::Display for Record {
         if !self.reason.is_empty() {
             write!(f, "\n          {}", self.reason)?;
         }
-        if let (Some(worst), true) = (&self.worst, self.verdict != Verdict::Pass) {
-            write!(f, "\n          worst entry: output {}", worst.output)?;
-            if let Some(index) = &worst.output_index {
-                write!(f, " at {index:?}")?;
-            }
-            let relation = if worst.error <= worst.bound { "within" } else { "above" };
-            write!(
-                f,
-                ", input {} at {:?}: analytic {:.9e}, expected {:.9e}, error {:.3e} {relation} the \
-                 bound {:.3e}",
-                worst.input, worst.index, worst.analytic, worst.numeric, worst.error, worst.bound
-            )?;
-            if worst.numeric != 0.0 && worst.analytic.is_finite() {
-                write!(f, ", ratio {:.6}", worst.analytic / worst.numeric)?;
-            }
+        if self.verdict == Verdict::Pass {
+            return Ok(());
+        }
+        for cause in &self.causes {
+            write!(f, "\n          likely cause: {cause}")?;
+        }
+        let entries = match self.worst_entries.as_slice() {
+            [] => self.worst.as_slice(),
+            entries => entries,
+        };
+        for (rank, worst) in entries.iter().enumerate() {
+            let head = if rank == 0 { "worst entry:" } else { "           :" };
+            write!(f, "\n          {head} {worst}")?;
+        }
+        if let Some(repeat) = &self.repeat {
+            write!(f, "\n          repeat: {repeat}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Worst {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "output {}", self.output)?;
+        if let Some(index) = &self.output_index {
+            write!(f, " at {index:?}")?;
+        }
+        let relation = if self.error <= self.bound { "within" } else { "above" };
+        write!(
+            f,
+            ", input {} at {:?}: analytic {:.9e}, expected {:.9e}, error {:.3e} {relation} the bound \
+             {:.3e}",
+            self.input, self.index, self.analytic, self.numeric, self.error, self.bound
+        )?;
+        if self.numeric != 0.0 && self.analytic.is_finite() {
+            write!(f, ", ratio {:.6}", self.analytic / self.numeric)?;
         }
         Ok(())
     }
@@ -128,6 +171,11 @@ impl Report {
     /// The worst verdict of all; [`Invalid`](Verdict::Invalid) if nothing was checked.
     pub fn verdict(&self) -> Verdict {
         self.records.iter().map(|record| record.verdict).max().unwrap_or(Verdict::Invalid)
+    }
+
+    /// The record of a check by its name, if it was made.
+    pub fn check(&self, name: &str) -> Option<&Record> {
+        self.records.iter().find(|record| record.check == name)
     }
 
     /// Panics with the report unless every check passed.

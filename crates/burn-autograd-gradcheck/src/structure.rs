@@ -1,25 +1,38 @@
 //! What must hold of every gradient on every backend, whatever the function: no numeric derivative
 //! is needed, only the scale on which rounding is judged.
 
-use crate::evaluate::{Layout, Mode, Panicked, Pass, Place, can_expand, first_slice};
-use crate::jacobian::{Draft, Flat, Jacobian, cotangents, flatten, rounding, scales};
+use crate::draft::Draft;
+use crate::evaluate::{Arrival, Layout, Mode, Panicked, Pass, Place, can_expand, first_slice};
+use crate::proven::{Evidence, Flat, Proven, cotangents, flatten, rounding};
 use crate::record::{Record, Verdict};
 use crate::{Array, SplitMix64, Subject};
 
-/// Runs all structural checks of a subject in one place. An operation whose tracked and untracked
-/// forward are one kernel can demand the same outputs to the last bit.
+/// What a case declares that bears on these checks.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Declared {
+    /// Tracked and untracked forward are one kernel: the same outputs to the last bit.
+    pub(crate) exact_forward: bool,
+    /// How many roundings of terms as large as the largest result may be left where they cancel.
+    pub(crate) roundings: f64,
+    /// How many units in the last place a gradient may vary by from run to run.
+    pub(crate) nondeterminism: f64,
+    /// Which inputs have the batch as their first dimension; empty if there is no batch.
+    pub(crate) batch: Vec<bool>,
+}
+
+/// Runs all structural checks of a subject in one place.
 pub(crate) fn checks(
     place: &Place<'_>,
     inputs: &[Array],
-    jacobian: &Jacobian,
+    proven: &Proven,
     seed: u64,
-    exact_forward: bool,
-    roundings: f64,
+    declared: &Declared,
 ) -> Vec<Record> {
     let mut random = SplitMix64::new(seed ^ 0x57_2C7);
-    let cotangents = cotangents(&jacobian.outputs, &mut random);
+    let cotangents = cotangents(&proven.outputs, &mut random);
     let unit = unit(place.dtype);
-    let bounds: Vec<f64> = scales(jacobian, &cotangents)
+    let mut bounds: Vec<f64> = proven
+        .scales(&cotangents)
         .into_iter()
         // Two computations, each with its own rounding.
         .map(|scale| 2.0 * rounding(unit, scale))
@@ -33,21 +46,69 @@ pub(crate) fn checks(
             return vec![draft.finish()];
         }
     };
-    let ground = Ground { place, inputs, jacobian, cotangents, base, bounds, unit, roundings };
+    widen(&mut bounds, place, inputs, &cotangents, &base, &mut random);
+    let ground = Ground { place, inputs, proven, cotangents, base, bounds, unit, declared };
     let mut records = vec![
-        ground.forward(exact_forward),
+        ground.forward(),
         ground.repeat(),
         ground.cotangent(),
         ground.subsets("subsets", false),
         ground.subsets("checkpointing", true),
         ground.layout(),
+        ground.untouched(),
         ground.accumulation(&mut random),
+        ground.threads(),
     ];
+    records.extend(ground.twice());
     records.extend(ground.broadcast());
-    if place.dtype == burn::tensor::DType::F64 {
-        records.push(ground.product());
+    records.extend(ground.batch());
+    if let (burn::tensor::DType::F64, Evidence::Jacobian(numeric)) = (place.dtype, &proven.evidence)
+    {
+        records.push(ground.product(numeric));
     }
     records
+}
+
+/// Widens the bounds by what the gradient changes by if its inputs are rounded twice: a computation in
+/// another order may be off by as much, where terms within it cancel.
+fn widen(
+    bounds: &mut [f64],
+    place: &Place<'_>,
+    inputs: &[Array],
+    cotangents: &[Array],
+    base: &Pass,
+    random: &mut SplitMix64,
+) {
+    let all = vec![true; inputs.len()];
+    let unit = unit(place.dtype);
+    for _ in 0..2 {
+        let mut nudge = |array: &Array| {
+            let data: Vec<f64> = array
+                .data
+                .iter()
+                .map(|value| {
+                    let sign = if random.next_u64() & 1 == 0 { 2.0 } else { -2.0 };
+                    value * (1.0 + sign * unit)
+                })
+                .collect();
+            Array::new(array.shape.clone(), data)
+        };
+        let nudged: Vec<Array> = inputs.iter().map(&mut nudge).collect();
+        // The cotangents are inputs of the backward pass.
+        let cotangents: Vec<Array> = cotangents.iter().map(&mut nudge).collect();
+        let Ok(pass) = place.gradient(&nudged, &cotangents, Mode::plain(&all)) else { continue };
+        let mut position = 0;
+        for (input, (at, moved)) in base.gradients.iter().zip(&pass.gradients).enumerate() {
+            if let (Some(at), Some(moved)) = (at, moved) {
+                // One element's change may happen to be small: the input's largest stands for all.
+                let moved = at.data.iter().zip(&moved.data).map(|(at, moved)| (at - moved).abs());
+                let largest = moved.filter(|change| change.is_finite()).fold(0.0, f64::max);
+                let bounds = &mut bounds[position..position + at.len()];
+                bounds.iter_mut().for_each(|bound| *bound += 2.0 * largest);
+            }
+            position += inputs[input].len();
+        }
+    }
 }
 
 fn is_zero(array: &Array) -> bool {
@@ -97,10 +158,10 @@ pub(crate) fn consistency(
         let largest = gradient.data.iter().fold(0.0f64, |a, b| a.max(b.abs()));
         let terms = outputs.iter().map(Array::len).sum();
         for (position, (&expected, &value)) in gradient.data.iter().zip(&product.data).enumerate() {
-            let index = gradient.index(position);
             draft.gradient(
                 "the product",
-                (input, index),
+                input,
+                || gradient.index(position),
                 (value, expected),
                 2.0 * rounding(unit, (largest, terms)),
             );
@@ -120,14 +181,13 @@ fn unit(dtype: burn::tensor::DType) -> f64 {
 struct Ground<'a> {
     place: &'a Place<'a>,
     inputs: &'a [Array],
-    jacobian: &'a Jacobian,
+    proven: &'a Proven,
     cotangents: Vec<Array>,
     base: Pass,
     /// What each input element's gradient may differ by.
     bounds: Vec<f64>,
     unit: f64,
-    /// How many roundings of terms as large as the largest result may be left where they cancel.
-    roundings: f64,
+    declared: &'a Declared,
 }
 
 impl Ground<'_> {
@@ -159,10 +219,10 @@ impl Ground<'_> {
                     for (position, (&expected, &value)) in
                         expected.data.iter().zip(&found.data).enumerate()
                     {
-                        let index = self.inputs[input].index(position);
                         draft.gradient(
                             what,
-                            (input, index),
+                            input,
+                            || self.inputs[input].index(position),
                             (value, expected),
                             if exact { 0.0 } else { bounds[position] },
                         );
@@ -211,16 +271,11 @@ impl Ground<'_> {
             return;
         }
         // Each of the two computations has its own.
-        let left = 2.0 * self.roundings * self.unit;
+        let condition = self.proven.condition(&inputs);
+        let left = 2.0 * self.declared.roundings * self.unit;
         let left = left * expected.iter().fold(0.0f64, |largest, value| largest.max(value.abs()));
         for (row, (&expected, &found)) in expected.iter().zip(&found).enumerate() {
-            let condition: f64 = self
-                .jacobian
-                .numeric
-                .iter()
-                .zip(&inputs)
-                .map(|(column, input)| (column[row].value * input).abs())
-                .sum();
+            let condition = condition(row, expected);
             let bound = match exact {
                 true => 0.0,
                 false => 8.0 * self.unit * (expected.abs() + condition) + left,
@@ -242,7 +297,8 @@ impl Ground<'_> {
     }
 
     /// Tracking changes nothing in the outputs.
-    fn forward(&self, exact: bool) -> Record {
+    fn forward(&self) -> Record {
+        let exact = self.declared.exact_forward;
         let mut draft = Draft::new("forward");
         match self.place.forward(self.inputs) {
             Ok(plain) => {
@@ -256,20 +312,20 @@ impl Ground<'_> {
 
     /// At a cotangent without zeros, the gradient is that combination of the proven Jacobian's rows:
     /// right rows alone would let pass a backward that is not additive.
-    fn product(&self) -> Record {
+    fn product(&self, numeric: &[Vec<crate::numeric::Estimate>]) -> Record {
         let mut draft = Draft::new("product");
         let weights = flatten(&self.cotangents);
         let mut column = 0;
         for (input, (array, gradient)) in self.inputs.iter().zip(&self.base.gradients).enumerate() {
             for position in 0..array.len() {
-                let entries = self.jacobian.numeric[column].iter().zip(&weights);
+                let entries = numeric[column].iter().zip(&weights);
                 let expected = entries.clone().fold(0.0, |sum, (e, w)| sum + e.value * w);
                 let slack = entries.fold(0.0, |sum, (e, w)| sum + (e.bound * w).abs());
                 let value = gradient.as_ref().map_or(0.0, |gradient| gradient.data[position]);
-                let index = array.index(position);
                 draft.gradient(
                     "at a random cotangent",
-                    (input, index),
+                    input,
+                    || array.index(position),
                     (value, expected),
                     slack + self.bounds[column],
                 );
@@ -279,14 +335,73 @@ impl Ground<'_> {
         draft.finish()
     }
 
-    /// The same gradient twice, to the last bit.
+    /// The same gradient again, to the last bit: at once, after the same shapes with other values, and
+    /// with another graph alive that is differentiated first.
     fn repeat(&self) -> Record {
         let mut draft = Draft::new("repeat");
         let all = vec![true; self.inputs.len()];
-        if let Some(pass) = self.run(&mut draft, "again", &self.cotangents, Mode::plain(&all)) {
-            self.compare(&mut draft, "again", &self.base.gradients, &pass.gradients, true);
+        let mode = Mode::plain(&all);
+        // Other values, as near as a function's domain asks for.
+        let others: Vec<Array> = self
+            .inputs
+            .iter()
+            .map(|input| {
+                let data: Vec<f64> = input.data.iter().map(|x| x * (1.0 + 1.0 / 64.0)).collect();
+                Array::new(input.shape.clone(), data)
+            })
+            .collect();
+        if let Some(pass) = self.run(&mut draft, "again", &self.cotangents, mode) {
+            self.reproduced(&mut draft, "again", &pass);
+        }
+        let _ = self.place.gradient(&others, &self.cotangents, mode);
+        let what = "after the same shapes with other values";
+        if let Some(pass) = self.run(&mut draft, what, &self.cotangents, mode) {
+            self.reproduced(&mut draft, what, &pass);
+        }
+        // Other values may be out of the domain: then this says nothing.
+        if let Ok([pass, _]) = self.place.crossed([self.inputs, &others], &self.cotangents, mode) {
+            self.reproduced(&mut draft, "with another graph alive", &pass);
         }
         draft.finish()
+    }
+
+    /// Compares a gradient with the base's: the same bits, or as near as is declared. The distance is
+    /// reported in units in the last place.
+    fn reproduced(&self, draft: &mut Draft, what: &str, pass: &Pass) {
+        let mut spread = 0.0f64;
+        for (input, (expected, found)) in
+            self.base.gradients.iter().zip(&pass.gradients).enumerate()
+        {
+            let (Some(expected), Some(found)) = (expected, found) else {
+                if expected.is_some() != found.is_some() {
+                    let text = format!("{what}: input {input} has a gradient in one run only");
+                    draft.lower(Verdict::Fail, text);
+                }
+                continue;
+            };
+            for (position, (&expected, &value)) in expected.data.iter().zip(&found.data).enumerate()
+            {
+                let ulp = 2.0 * self.unit * expected.abs().max(f64::MIN_POSITIVE);
+                if expected != value && !(expected.is_nan() && value.is_nan()) {
+                    spread = spread.max((expected - value).abs() / ulp);
+                }
+                let bound = self.declared.nondeterminism * ulp;
+                draft.gradient(
+                    what,
+                    input,
+                    || self.inputs[input].index(position),
+                    (value, expected),
+                    bound,
+                );
+            }
+        }
+        if spread > 0.0 {
+            let text = format!(
+                "nondeterministic: {what}, the gradient differs by up to {spread:.1} units in the \
+                 last place"
+            );
+            draft.cause(text);
+        }
     }
 
     /// The gradient is linear in the cotangent: 0 gives exactly 0, twice exactly twice.
@@ -354,19 +469,186 @@ impl Ground<'_> {
     fn layout(&self) -> Record {
         let mut draft = Draft::new("layout");
         let all = vec![true; self.inputs.len()];
-        for (what, layout, transposed_cotangent) in [
-            ("transposed inputs", Layout::Transposed, false),
-            ("inputs that are windows", Layout::Window, false),
-            ("a transposed cotangent", Layout::Contiguous, true),
-            ("transposed inputs and cotangent", Layout::Transposed, true),
+        for (what, layout, cotangent) in [
+            ("transposed inputs", Layout::Transposed, Arrival::Contiguous),
+            ("inputs that are windows", Layout::Window, Arrival::Contiguous),
+            ("a transposed cotangent", Layout::Contiguous, Arrival::Transposed),
+            ("a cotangent that is a window", Layout::Contiguous, Arrival::Window),
+            ("transposed inputs and cotangent", Layout::Transposed, Arrival::Transposed),
         ] {
-            let mode = Mode { layout, transposed_cotangent, ..Mode::plain(&all) };
+            let mode = Mode { layout, cotangent, ..Mode::plain(&all) };
             if let Some(pass) = self.run(&mut draft, what, &self.cotangents, mode) {
                 self.same_outputs(&mut draft, what, &self.base.outputs, &pass.outputs, false);
                 self.compare(&mut draft, what, &self.base.gradients, &pass.gradients, false);
             }
         }
         draft.finish()
+    }
+
+    /// Inputs and outputs have, after the backward pass, the bits that they had before.
+    fn untouched(&self) -> Record {
+        let mut draft = Draft::new("untouched");
+        let all = vec![true; self.inputs.len()];
+        match self.place.overwritten(self.inputs, &self.cotangents, Mode::plain(&all)) {
+            Ok(overwritten) => {
+                draft.record.coverage = (1, 1);
+                if !overwritten.is_empty() {
+                    let text = format!("the backward pass changed {}", overwritten.join(", "));
+                    draft.lower(Verdict::Fail, text);
+                }
+            }
+            Err(Panicked(text)) => draft.lower(Verdict::Fail, format!("it panicked: {text}")),
+        }
+        draft.finish()
+    }
+
+    /// Backward passes on several threads at once, each of a graph of its own.
+    fn threads(&self) -> Record {
+        const THREADS: usize = 4;
+        let mut draft = Draft::new("threads");
+        let all = vec![true; self.inputs.len()];
+        let passes: Vec<_> = std::thread::scope(|scope| {
+            let run = || self.place.gradient(self.inputs, &self.cotangents, Mode::plain(&all));
+            let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(run)).collect();
+            threads.into_iter().map(std::thread::ScopedJoinHandle::join).collect()
+        });
+        for pass in passes {
+            match pass {
+                Ok(Ok(pass)) => self.reproduced(&mut draft, "beside other threads", &pass),
+                Ok(Err(Panicked(text))) => {
+                    draft.lower(Verdict::Fail, format!("beside other threads it panicked: {text}"));
+                }
+                Err(_) => draft.lower(Verdict::Fail, "beside other threads it panicked"),
+            }
+        }
+        draft.finish()
+    }
+
+    /// The same tensor as two inputs: its gradient is the sum of theirs. For the first two inputs of
+    /// one shape, where the function exists at such inputs.
+    fn twice(&self) -> Option<Record> {
+        let count = self.inputs.len();
+        let pairs = (0..count).flat_map(|a| (a + 1..count).map(move |b| (a, b)));
+        let (first, second) = pairs.into_iter().find(|&(a, b)| {
+            self.inputs[a].shape == self.inputs[b].shape && !self.inputs[a].is_empty()
+        })?;
+        // The second one's values: that is the one that more often has a domain (a divisor, an
+        // invertible matrix).
+        let mut equal = self.inputs.to_vec();
+        equal[first] = equal[second].clone();
+        let all = vec![true; count];
+        let apart = self.place.gradient(&equal, &self.cotangents, Mode::plain(&all)).ok()?;
+        let finite = |pass: &Pass| {
+            let gradients = pass.gradients.iter().flatten();
+            pass.outputs.iter().chain(gradients).flat_map(|a| &a.data).all(|v| v.is_finite())
+        };
+        if !finite(&apart) {
+            return None;
+        }
+        let mut draft = Draft::new("twice");
+        let shared = self.place.subject.clone().shared(first, second);
+        let place = Place { subject: &shared, ..self.place.clone() };
+        let mut fewer = equal.clone();
+        fewer.remove(second);
+        let once = match place.gradient(&fewer, &self.cotangents, Mode::plain(&all[1..])) {
+            Ok(once) => once,
+            Err(Panicked(text)) => {
+                draft.lower(Verdict::Fail, format!("it panicked: {text}"));
+                return Some(draft.finish());
+            }
+        };
+        let zeros = vec![0.0; self.inputs[first].len()];
+        let data = |gradient: &Option<Array>| {
+            gradient.as_ref().map_or_else(|| zeros.clone(), |gradient| gradient.data.clone())
+        };
+        let (a, b) = (data(&apart.gradients[first]), data(&apart.gradients[second]));
+        let found = data(&once.gradients[first]);
+        let largest = a.iter().chain(&b).fold(0.0f64, |largest, g| largest.max(g.abs()));
+        let terms = self.proven.outputs.iter().map(Array::len).sum();
+        for (position, &value) in found.iter().enumerate() {
+            draft.gradient(
+                "the same tensor twice",
+                first,
+                || self.inputs[first].index(position),
+                (value, a[position] + b[position]),
+                // Gradients elsewhere than at the proven point: their largest is the scale.
+                4.0 * rounding(self.unit, (largest, terms)),
+            );
+        }
+        Some(draft.finish())
+    }
+
+    /// Each entry of a batch by itself gives the same as within the batch.
+    fn batch(&self) -> Option<Record> {
+        let batched = &self.declared.batch;
+        let rows = self
+            .inputs
+            .iter()
+            .zip(batched)
+            .filter(|(_, batched)| **batched)
+            .map(|(input, _)| input.shape[0])
+            .max()?;
+        if rows < 2 {
+            return None;
+        }
+        let mut draft = Draft::new("batch");
+        let row_of = |array: &Array, row: usize| {
+            let len = array.len() / array.shape[0];
+            let mut shape = array.shape.clone();
+            shape[0] = 1;
+            Array::new(shape, array.data[row * len..][..len].to_vec())
+        };
+        let all = vec![true; self.inputs.len()];
+        for row in 0..rows {
+            let inputs: Vec<Array> = self
+                .inputs
+                .iter()
+                .zip(batched)
+                .map(|(input, &batched)| if batched { row_of(input, row) } else { input.clone() })
+                .collect();
+            let cotangents: Vec<_> = self.cotangents.iter().map(|c| row_of(c, row)).collect();
+            let what = format!("row {row} by itself");
+            let pass = match self.place.gradient(&inputs, &cotangents, Mode::plain(&all)) {
+                Ok(pass) => pass,
+                Err(Panicked(text)) => {
+                    draft.lower(Verdict::Fail, format!("{what}: it panicked: {text}"));
+                    continue;
+                }
+            };
+            for (output, (whole, alone)) in self.base.outputs.iter().zip(&pass.outputs).enumerate()
+            {
+                let whole = row_of(whole, row);
+                let largest = whole.data.iter().fold(0.0f64, |largest, v| largest.max(v.abs()));
+                let bound = (8.0 + 2.0 * self.declared.roundings) * self.unit * largest;
+                if !whole.data.iter().zip(&alone.data).all(|(a, b)| (a - b).abs() <= bound) {
+                    draft.lower(Verdict::Fail, format!("{what}: output {output} is another"));
+                }
+            }
+            let mut offset = 0;
+            for (input, gradient) in pass.gradients.iter().enumerate() {
+                let len = self.inputs[input].len();
+                let bounds = &self.bounds[offset..offset + len];
+                offset += len;
+                if !batched[input] {
+                    continue;
+                }
+                let (Some(whole), Some(alone)) = (&self.base.gradients[input], gradient) else {
+                    continue;
+                };
+                let start = row * alone.len();
+                for (position, &value) in alone.data.iter().enumerate() {
+                    let expected = whole.data[start + position];
+                    draft.gradient(
+                        &what,
+                        input,
+                        || self.inputs[input].index(start + position),
+                        (value, expected),
+                        bounds[start + position],
+                    );
+                }
+            }
+        }
+        Some(draft.finish())
     }
 
     /// Inputs that are one slice, repeated without a copy: the slice's gradient is the sum of those
@@ -424,10 +706,10 @@ impl Ground<'_> {
                 let size = terms.clone().fold(0.0, |sum: f64, term| sum + term.abs());
                 let expected = terms.fold(0.0, |sum, term| sum + term);
                 // The terms were computed twice, and added in another order.
-                let index = expanded.index(position);
                 draft.gradient(
                     what,
-                    (input, index),
+                    input,
+                    || expanded.index(position),
                     (value, expected),
                     4.0 * rounding(self.unit, (size, copies)),
                 );
@@ -472,12 +754,12 @@ impl Ground<'_> {
                 let ground = Ground {
                     place: self.place,
                     inputs: self.inputs,
-                    jacobian: self.jacobian,
+                    proven: self.proven,
                     cotangents: Vec::new(),
                     base: self.base.clone(),
                     bounds: wider,
                     unit: self.unit,
-                    roundings: self.roundings,
+                    declared: self.declared,
                 };
                 let what = "inputs that are used elsewhere";
                 ground.compare(&mut draft, what, &expected, &pass.gradients, false);
@@ -485,17 +767,5 @@ impl Ground<'_> {
             Err(Panicked(text)) => draft.lower(Verdict::Fail, format!("it panicked: {text}")),
         }
         draft.finish()
-    }
-}
-
-impl Subject {
-    /// The function whose outputs are this one's and its inputs.
-    fn beside_itself(self) -> Self {
-        let inputs = self.inputs();
-        Self::from_parts(inputs, move |arguments| {
-            let mut outputs = self.run(arguments.clone());
-            outputs.extend(arguments);
-            outputs
-        })
     }
 }

@@ -2,16 +2,22 @@
 //!
 //! A crate of operations describes its [`Case`]s as data and runs them with [`Suite::run`].
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use burn::tensor::{DType, Device};
 use serde::{Deserialize, Serialize};
 
+use crate::api::prove;
+use crate::calibrate::{Calibration, Intrinsic};
 use crate::evaluate::Place;
-use crate::jacobian::{self, Jacobian, Settings};
+use crate::jacobian::Settings;
 use crate::numeric::Precision;
-use crate::record::Record;
-use crate::{Array, SplitMix64, Subject, structure};
+use crate::projection::ENTRIES;
+use crate::proven::Proven;
+use crate::record::{Record, Verdict};
+use crate::structure::Declared;
+use crate::{Array, SplitMix64, Subject, integers, parity, structure};
 
 /// A function at a point.
 #[derive(Debug, Clone)]
@@ -24,8 +30,10 @@ pub struct Case {
     vjp: Option<Subject>,
     inputs: Vec<Array>,
     first_step: f64,
-    intrinsic_ulps: f64,
+    intrinsics: Vec<Intrinsic>,
     roundings: f64,
+    exact: bool,
+    batch: Vec<bool>,
     exceptions: Vec<(String, String)>,
 }
 
@@ -45,8 +53,10 @@ impl Case {
             vjp: None,
             inputs,
             first_step: 0.25,
-            intrinsic_ulps: 0.0,
+            intrinsics: Vec::new(),
             roundings: 0.0,
+            exact: false,
+            batch: Vec::new(),
             exceptions: Vec::new(),
         }
     }
@@ -65,10 +75,27 @@ impl Case {
         self
     }
 
-    /// By how many units in the last place an adapter's built-in functions may be off.
+    /// Which of a device's built-in functions the operation uses. How accurate an adapter's are is
+    /// measured and allowed for.
     #[must_use]
-    pub fn intrinsic_ulps(mut self, ulps: f64) -> Self {
-        self.intrinsic_ulps = ulps;
+    pub fn intrinsics(mut self, functions: &[Intrinsic]) -> Self {
+        self.intrinsics = functions.to_vec();
+        self
+    }
+
+    /// Declares that the function is a polynomial of degree two at most in each element of its inputs:
+    /// it is then also checked at small integers, without any tolerance.
+    #[must_use]
+    pub fn exact(mut self) -> Self {
+        self.exact = true;
+        self
+    }
+
+    /// Declares which inputs have a batch as their first dimension; the outputs then have it too. Each
+    /// entry of the batch must give the same alone.
+    #[must_use]
+    pub fn batch(mut self, inputs: &[bool]) -> Self {
+        self.batch = inputs.to_vec();
         self
     }
 
@@ -151,14 +178,18 @@ impl Suite {
     /// as it is there.
     pub fn run(&self, backends: &[Backend], mut report: impl FnMut(Entry)) {
         // What was proven on the reference, to be used for every `f32` backend.
-        let mut proven: HashMap<(usize, u8), Option<Jacobian>> = HashMap::new();
+        let mut proven: HashMap<(usize, u8), Option<Proven>> = HashMap::new();
         for backend in backends {
+            let calibration = OnceCell::new();
             for &dtype in &backend.dtypes {
                 for (number, case) in self.cases.iter().enumerate() {
                     for &order in &self.orders {
                         let exception =
                             case.exceptions.iter().find(|(name, _)| *name == backend.name);
-                        let mut emit = |record: Record| {
+                        let mut emit = |mut record: Record| {
+                            if record.verdict != Verdict::Pass && exception.is_none() {
+                                record.repeat = Some(self.repeat(case, backend, dtype, order));
+                            }
                             report(Entry {
                                 op: case.op.clone(),
                                 case: case.name.clone(),
@@ -188,14 +219,39 @@ impl Suite {
                                 let place =
                                     Place { subject: stage.subject, device, dtype: DType::F64 };
                                 let settings = self.settings(&stage, DType::F64);
-                                jacobian::check(&place, &stage.inputs, &settings).1
+                                prove(&place, &stage.inputs, &settings, ENTRIES).1
                             });
-                            let ulps = if backend.adapter { case.intrinsic_ulps } else { 0.0 };
+                            let ulps = match case.intrinsics.as_slice() {
+                                functions if backend.adapter && !functions.is_empty() => {
+                                    calibration
+                                        .get_or_init(|| Calibration::of(&backend.device))
+                                        .allowance(functions)
+                                }
+                                _ => 0.0,
+                            };
                             self.single(&stage, &place, known.as_ref(), ulps, &mut emit);
                         }
                     }
                 }
             }
+        }
+    }
+
+    /// How to run one case again, for a suite that `cargo xtask gradcheck` runs.
+    fn repeat(&self, case: &Case, backend: &Backend, dtype: DType, order: u8) -> String {
+        let dtype = if dtype == DType::F64 { "f64" } else { "f32" };
+        format!(
+            "cargo xtask gradcheck {} --case '{}' --backend {} --dtype {dtype} --order {order} --seed {}",
+            case.op, case.name, backend.name, self.seed
+        )
+    }
+
+    fn declared(stage: &Stage<'_>) -> Declared {
+        Declared {
+            exact_forward: stage.order == 1,
+            roundings: stage.case.roundings,
+            nondeterminism: 0.0,
+            batch: if stage.order == 1 { stage.case.batch.clone() } else { Vec::new() },
         }
     }
 
@@ -236,14 +292,27 @@ impl Suite {
 
     fn double(&self, stage: &Stage<'_>, place: &Place<'_>, emit: &mut impl FnMut(Record)) {
         let settings = self.settings(stage, DType::F64);
-        let (record, jacobian) = jacobian::check(place, &stage.inputs, &settings);
+        let (record, proven) = prove(place, &stage.inputs, &settings, ENTRIES);
         emit(record);
-        if let Some(jacobian) = jacobian {
-            let seed = self.seed ^ u64::from(stage.order);
-            let exact = stage.order == 1;
-            structure::checks(place, &stage.inputs, &jacobian, seed, exact, stage.case.roundings)
-                .into_iter()
-                .for_each(emit);
+        if let Some(proven) = proven {
+            self.structure(stage, place, &proven, emit);
+        }
+    }
+
+    fn structure(
+        &self,
+        stage: &Stage<'_>,
+        place: &Place<'_>,
+        proven: &Proven,
+        emit: &mut impl FnMut(Record),
+    ) {
+        let seed = self.seed ^ u64::from(stage.order);
+        let declared = Self::declared(stage);
+        structure::checks(place, &stage.inputs, proven, seed, &declared)
+            .into_iter()
+            .for_each(&mut *emit);
+        if stage.case.exact && stage.order == 1 {
+            emit(integers::check(place, &stage.inputs, seed));
         }
     }
 
@@ -251,11 +320,11 @@ impl Suite {
         &self,
         stage: &Stage<'_>,
         place: &Place<'_>,
-        proven: Option<&Jacobian>,
+        proven: Option<&Proven>,
         intrinsic_ulps: f64,
         emit: &mut impl FnMut(Record),
     ) {
-        let (Some(jacobian), Some(device)) = (proven, &self.reference) else {
+        let (Some(proven), Some(device)) = (proven, &self.reference) else {
             let reason = match self.reference {
                 Some(_) => "the f64 gradient that it would be compared with did not pass",
                 None => "there is no backend with f64 to compare with",
@@ -265,12 +334,8 @@ impl Suite {
         };
         let reference = Place { subject: stage.subject, device, dtype: DType::F64 };
         let settings = Settings { intrinsic_ulps, ..self.settings(stage, DType::F32) };
-        emit(jacobian::parity(place, &reference, &stage.inputs, jacobian, &settings));
-        let seed = self.seed ^ u64::from(stage.order);
-        let exact = stage.order == 1;
-        structure::checks(place, &stage.inputs, jacobian, seed, exact, stage.case.roundings)
-            .into_iter()
-            .for_each(emit);
+        emit(parity::check(place, &reference, &stage.inputs, proven, &settings));
+        self.structure(stage, place, proven, emit);
     }
 }
 
@@ -296,4 +361,59 @@ pub fn draw(
             })
         })
         .collect()
+}
+
+/// Makes a test of every case on every backend: a module for each backend, in it a test for each case,
+/// named as they are here. In each a function makes the [`Gradcheck`](crate::Gradcheck), the subject and
+/// the inputs on a device.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{DType, Device, Tensor};
+/// use burn_autograd_gradcheck::{Gradcheck, Subject, gradcheck_suite};
+///
+/// gradcheck_suite! {
+///     backends {
+///         flex: Device::flex(),
+///     }
+///     cases {
+///         sine: |device: &Device| {
+///             let x = Tensor::<1>::from_data([0.5, -1.25], (device, DType::F64));
+///             Gradcheck::new().run(&Subject::new(|x: Tensor<1>| x.sin()), x)
+///         },
+///         product: |device: &Device| {
+///             let a = Tensor::<2>::from_data([[0.5, -1.25]], (device, DType::F64));
+///             let b = Tensor::<2>::from_data([[1.5], [2.5]], (device, DType::F64));
+///             let function = |(a, b): (Tensor<2>, Tensor<2>)| a.matmul(b);
+///             Gradcheck::new().exact().run(&Subject::new(function), (a, b))
+///         },
+///     }
+/// }
+/// // The tests are `flex::sine` and `flex::product`.
+/// # }
+/// ```
+#[macro_export]
+macro_rules! gradcheck_suite {
+    (
+        backends { $($backend:ident: $device:expr),+ $(,)? }
+        cases $cases:tt
+    ) => {
+        $(
+            $crate::gradcheck_suite!(@backend $backend, $device, $cases);
+        )+
+    };
+    (@backend $backend:ident, $device:expr, { $($case:ident: $check:expr),+ $(,)? }) => {
+        mod $backend {
+            #[allow(unused_imports, reason = "what the expressions name")]
+            use super::*;
+            $(
+                #[test]
+                fn $case() {
+                    let device = $device;
+                    let report: $crate::Report = ($check)(&device);
+                    report.assert_pass();
+                }
+            )+
+        }
+    };
 }

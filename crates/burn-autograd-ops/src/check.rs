@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 use burn_autograd_gradcheck::suite::{Case, draw};
-use burn_autograd_gradcheck::{SplitMix64, Subject};
+use burn_autograd_gradcheck::{Intrinsic, SplitMix64, Subject};
 
 /// Every case of every operation, with inputs drawn from a seed.
 ///
@@ -41,8 +41,14 @@ pub(crate) struct Domain {
     pub(crate) range: (f64, f64),
     /// Points without a derivative, which inputs keep twice the largest step away from.
     pub(crate) kinks: &'static [f64],
-    /// By how many units in the last place an adapter's built-in functions may be off here.
-    pub(crate) intrinsic_ulps: f64,
+    /// What an adapter computes it with.
+    pub(crate) intrinsics: &'static [Intrinsic],
+}
+
+/// Which inputs are batches of matrices, if all have as many in the first dimension.
+pub(crate) fn batched<const D: usize, const N: usize>(shapes: [[usize; D]; N]) -> [bool; N] {
+    let rows = shapes[0][0];
+    [D > 2 && rows > 1 && shapes.iter().all(|shape| shape[0] == rows); N]
 }
 
 /// Random matrices, which n on the diagonal keeps away from singular ones where that is asked for: by
@@ -87,7 +93,7 @@ pub(crate) fn unary<const D: usize>(
     Case::new(op, format!("{shape:?}"), Subject::new(function), inputs)
         .vjp(Subject::product(vjp))
         .first_step(FIRST_STEP)
-        .intrinsic_ulps(domain.intrinsic_ulps)
+        .intrinsics(domain.intrinsics)
 }
 
 /// The shapes on which every unary operation is checked: one element, primes, more than one vector

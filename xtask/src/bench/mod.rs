@@ -10,6 +10,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use serde_json::Value;
 
+use crate::gradcheck::CPU_BUILD;
 use crate::process::{cargo, quiet_drivers, root};
 use report::Report;
 
@@ -54,12 +55,25 @@ impl Arguments {
     /// The benchmark program, built if it must be.
     fn program(&self) -> Command {
         let mut command = cargo();
-        command.args(["bench", "--quiet", "--bench", "operations", "--"]).args(&self.filter);
+        command.args(["bench", "--quiet", "--bench", "operations"]);
+        // The shader compilers take longer to build than everything else.
+        if !self.has_wgpu() {
+            command.args(CPU_BUILD);
+        }
+        command.arg("--").args(&self.filter);
         if !self.backend.is_empty() {
             command.arg("--backend").arg(self.backend.join(","));
         }
         command.arg(if self.list { "--list" } else { "--json" });
         command
+    }
+
+    /// As the benchmark program decides it.
+    fn has_wgpu(&self) -> bool {
+        match self.backend.as_slice() {
+            [] => std::env::var_os("BENCH_WGPU").is_some(),
+            names => names.iter().any(|name| name == "wgpu"),
+        }
     }
 
     fn interpreter(&self) -> PathBuf {

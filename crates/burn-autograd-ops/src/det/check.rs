@@ -3,16 +3,17 @@
 
 use burn::tensor::Tensor;
 use burn_autograd_gradcheck::suite::Case;
-use burn_autograd_gradcheck::{SplitMix64, Subject};
+use burn_autograd_gradcheck::{Intrinsic, SplitMix64, Subject};
 
 use super::{det, det_vjp, log_abs_det, log_abs_det_vjp};
-use crate::check::matrices;
+use crate::check::{batched, matrices};
 
 fn case<const D: usize>(random: &mut SplitMix64, shape: [usize; D]) -> Case {
     let inputs = matrices(random, &[(&shape, shape[D - 1] > 3)]);
     Case::new("det", format!("{shape:?}"), Subject::new(det::<D>), inputs)
         .vjp(Subject::product(|a: Tensor<D>, grad: Tensor<D>| det_vjp(a, grad)))
         .roundings(roundings(shape[D - 1]))
+        .batch(&batched([shape]))
 }
 
 /// n pivots, each of up to n products and differences, and as many for the cofactors, in which terms of
@@ -21,13 +22,14 @@ fn roundings(n: usize) -> f64 {
     (3 * n * n) as f64
 }
 
-/// WGSL bounds the error of `log` outside [½, 2] by 3 units; sums of up to five of them.
+/// Sums of up to five logarithms.
 fn log<const D: usize>(random: &mut SplitMix64, shape: [usize; D]) -> Case {
     let inputs = matrices(random, &[(&shape, true)]);
     let function = |a: Tensor<D>| log_abs_det(a).1;
     Case::new("det", format!("log {shape:?}"), Subject::new(function), inputs)
         .vjp(Subject::product(|a: Tensor<D>, grad: Tensor<D>| log_abs_det_vjp(a, grad)))
-        .intrinsic_ulps(15.0)
+        .intrinsics(&[Intrinsic::Log; 5])
+        .batch(&batched([shape]))
 }
 
 /// The cases of this operation.

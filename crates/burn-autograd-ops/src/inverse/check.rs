@@ -5,12 +5,13 @@ use burn_autograd_gradcheck::suite::Case;
 use burn_autograd_gradcheck::{SplitMix64, Subject};
 
 use super::{inverse, inverse_vjp};
-use crate::check::matrices;
+use crate::check::{batched, matrices};
 
 fn case<const D: usize>(random: &mut SplitMix64, shape: [usize; D]) -> Case {
     let inputs = matrices(random, &[(&shape, true)]);
     Case::new("inverse", format!("{shape:?}"), Subject::new(inverse::<D>), inputs)
         .vjp(Subject::product(|a: Tensor<D>, grad: Tensor<D>| inverse_vjp(a, grad)))
+        .batch(&batched([shape]))
 }
 
 /// The cases of this operation.

@@ -26,6 +26,7 @@ fn with_bias<const D: usize>(random: &mut SplitMix64, x: [usize; D], outputs: us
     Case::new("linear", name, Subject::new(function), inputs)
         .vjp(Subject::product(vjp))
         .roundings(ROUNDINGS)
+        .exact()
 }
 
 fn without_bias<const D: usize>(random: &mut SplitMix64, x: [usize; D], outputs: usize) -> Case {
@@ -40,6 +41,7 @@ fn without_bias<const D: usize>(random: &mut SplitMix64, x: [usize; D], outputs:
     Case::new("linear", name, Subject::new(function), inputs)
         .vjp(Subject::product(vjp))
         .roundings(ROUNDINGS)
+        .exact()
 }
 
 /// The cases of this operation.

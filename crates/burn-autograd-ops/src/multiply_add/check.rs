@@ -16,6 +16,7 @@ fn case<const D: usize>(random: &mut SplitMix64, shapes: [[usize; D]; 3]) -> Cas
     };
     Case::new("multiply_add", format!("{w:?} {x:?} {b:?}"), Subject::new(function), inputs)
         .vjp(Subject::product(vjp))
+        .exact()
 }
 
 /// The cases of this operation.

@@ -6,7 +6,7 @@ use burn_autograd_gradcheck::suite::Case;
 use burn_autograd_gradcheck::{SplitMix64, Subject};
 
 use super::{solve, solve_right, solve_vjp};
-use crate::check::matrices;
+use crate::check::{batched, matrices};
 
 fn case<const D: usize>(random: &mut SplitMix64, shapes: [[usize; D]; 2]) -> Case {
     let [a, b] = shapes;
@@ -15,6 +15,7 @@ fn case<const D: usize>(random: &mut SplitMix64, shapes: [[usize; D]; 2]) -> Cas
     let vjp = |(a, b): (Tensor<D>, Tensor<D>), grad: Tensor<D>| solve_vjp(a, b, grad);
     Case::new("solve", format!("{a:?} {b:?}"), Subject::new(function), inputs)
         .vjp(Subject::product(vjp))
+        .batch(&batched(shapes))
 }
 
 fn right<const D: usize>(random: &mut SplitMix64, shapes: [[usize; D]; 2]) -> Case {
@@ -28,6 +29,7 @@ fn right<const D: usize>(random: &mut SplitMix64, shapes: [[usize; D]; 2]) -> Ca
     };
     Case::new("solve", format!("right {a:?} {b:?}"), Subject::new(function), inputs)
         .vjp(Subject::product(vjp))
+        .batch(&batched(shapes))
 }
 
 /// The cases of this operation.

@@ -12,6 +12,7 @@ fn case<const D: usize>(random: &mut SplitMix64, shape: [usize; D]) -> Case {
     let vjp = |(p, t): (Tensor<D>, Tensor<D>), grad: Tensor<1>| sum_squared_error_vjp(p, t, grad);
     Case::new("sum_squared_error", format!("{shape:?}"), Subject::new(function), inputs)
         .vjp(Subject::product(vjp))
+        .exact()
 }
 
 /// The cases of this operation.

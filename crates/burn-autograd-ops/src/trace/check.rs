@@ -5,12 +5,14 @@ use burn_autograd_gradcheck::suite::Case;
 use burn_autograd_gradcheck::{SplitMix64, Subject};
 
 use super::{trace, trace_vjp};
-use crate::check::matrices;
+use crate::check::{batched, matrices};
 
 fn case<const D: usize>(random: &mut SplitMix64, shape: [usize; D]) -> Case {
     let inputs = matrices(random, &[(&shape, false)]);
     Case::new("trace", format!("{shape:?}"), Subject::new(trace::<D>), inputs)
         .vjp(Subject::product(|a: Tensor<D>, grad: Tensor<D>| trace_vjp(a, grad)))
+        .exact()
+        .batch(&batched([shape]))
 }
 
 /// The cases of this operation.

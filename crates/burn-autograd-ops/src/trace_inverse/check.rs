@@ -5,7 +5,7 @@ use burn_autograd_gradcheck::suite::Case;
 use burn_autograd_gradcheck::{SplitMix64, Subject};
 
 use super::{trace_inverse, trace_inverse_vjp};
-use crate::check::matrices;
+use crate::check::{batched, matrices};
 
 fn case<const D: usize>(random: &mut SplitMix64, shapes: [[usize; D]; 2]) -> Case {
     let [a, b] = shapes;
@@ -14,6 +14,7 @@ fn case<const D: usize>(random: &mut SplitMix64, shapes: [[usize; D]; 2]) -> Cas
     let vjp = |(a, b): (Tensor<D>, Tensor<D>), grad: Tensor<D>| trace_inverse_vjp(a, b, grad);
     Case::new("trace_inverse", format!("{a:?} {b:?}"), Subject::new(function), inputs)
         .vjp(Subject::product(vjp))
+        .batch(&batched(shapes))
 }
 
 /// The cases of this operation.
