@@ -6,13 +6,17 @@
 #![allow(deprecated, clippy::print_stdout, clippy::print_stderr, reason = "a program; and NdArray")]
 
 mod backends;
+mod burn;
 mod report;
+#[cfg(feature = "flex")]
+mod selftest;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use burn::tensor::DType;
+use ::burn::tensor::DType;
+use burn_autograd::gradcheck::report::Summary;
 use burn_autograd::gradcheck::suite::Suite;
 use clap::Parser;
 
@@ -39,9 +43,18 @@ struct Arguments {
     /// The seed of inputs and cotangents.
     #[arg(long, default_value_t = 42)]
     seed: u64,
-    /// Writes the report here.
+    #[command(flatten)]
+    files: report::Files,
+    /// Checks Burn's own operations instead, and compares what is found with what is known. Exit code
+    /// 0: it is the same. Operations that are named `burn::…` imply it.
     #[arg(long)]
-    json: Option<PathBuf>,
+    burn: bool,
+    /// Checks nothing, and writes the report in this JSON file in other forms.
+    #[arg(long, value_name = "FILE", hide = true)]
+    render: Option<PathBuf>,
+    /// Tests the checker itself: plants mistakes, each of which has to be found.
+    #[arg(long)]
+    self_test: bool,
     /// Lists operations and cases, and checks nothing.
     #[arg(long)]
     list: bool,
@@ -65,7 +78,20 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<ExitCode, String> {
-    let mut cases = burn_autograd::ops::check::cases(arguments.seed);
+    if arguments.self_test {
+        #[cfg(feature = "flex")]
+        return selftest::run();
+        #[cfg(not(feature = "flex"))]
+        return Err("the self-test needs the backend `flex`".to_owned());
+    }
+    if let Some(from) = &arguments.render {
+        return arguments.files.render(from).map(|()| ExitCode::SUCCESS);
+    }
+    let burn = arguments.burn || arguments.ops.iter().any(|op| op.starts_with(burn::PREFIX));
+    let mut cases = match burn {
+        true => burn::cases(arguments.seed),
+        false => burn_autograd::ops::check::cases(arguments.seed),
+    };
     let known: BTreeSet<String> = cases.iter().map(|case| case.op.clone()).collect();
     if let Some(op) = arguments.ops.iter().find(|op| !known.contains(*op)) {
         let known: Vec<_> = known.into_iter().collect();
@@ -100,6 +126,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     }
 
     let names = match arguments.backend.as_slice() {
+        [] if burn => burn::BACKENDS.map(str::to_owned).to_vec(),
         [] => backends::OF_THIS_BUILD.iter().map(|&name| name.to_owned()).collect(),
         names => names.to_vec(),
     };
@@ -127,26 +154,26 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
 
     let suite = Suite {
         cases,
-        orders: arguments.order.clone(),
+        // Burn's backward passes cannot be differentiated.
+        orders: if burn { vec![1] } else { arguments.order.clone() },
         seed: arguments.seed,
         reference: backends::reference(),
     };
     let usable: Vec<_> = found.iter().filter_map(backends::Found::usable).collect();
-    let mut report = report::Writer::new(arguments.seed, &found);
-    suite.run(&usable, |entry| report.add(entry));
-    let summary = report.finish();
-    if let Some(path) = &arguments.json {
-        report.write(path).map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+    let mut writer = report::Writer::new(arguments.seed, &found);
+    suite.run(&usable, |entry| writer.add(entry));
+    let report = writer.finish();
+    arguments.files.write(&report)?;
+    if burn {
+        return burn::outcome(&report);
     }
     // A backend that was skipped has no checks; that is no failure, and `--require` makes it one.
     let skipped = usable.is_empty() && !found.is_empty();
-    Ok(match summary {
-        report::Summary { fail: 1.., .. } => ExitCode::from(FAILED),
-        report::Summary { invalid: 1.., .. } => ExitCode::from(UNUSABLE),
-        report::Summary { unchecked, declared, .. } if unchecked > declared => {
-            ExitCode::from(UNUSABLE)
-        }
-        report::Summary { pass: 0, .. } if !skipped => {
+    Ok(match report.summary {
+        Summary { fail: 1.., .. } => ExitCode::from(FAILED),
+        Summary { invalid: 1.., .. } => ExitCode::from(UNUSABLE),
+        Summary { unchecked, .. } if unchecked > report.declared() => ExitCode::from(UNUSABLE),
+        Summary { pass: 0, .. } if !skipped => {
             eprintln!("gradcheck: nothing was checked");
             ExitCode::from(UNUSABLE)
         }

@@ -1,68 +1,19 @@
-//! The report: a line for every operation, backend and data type as it is done, and a JSON file.
+//! The report: a line for every operation, backend and data type as it is done, and files.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use burn_autograd::gradcheck::Verdict;
+use burn_autograd::gradcheck::report::{BackendReport, Group, Status, SuiteReport};
 use burn_autograd::gradcheck::suite::Entry;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde::Serialize;
 
 use crate::backends::{Availability, Found};
-
-/// How many checks ended how.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
-pub(crate) struct Summary {
-    pub(crate) pass: usize,
-    pub(crate) fail: usize,
-    /// Among them those that were declared.
-    pub(crate) unchecked: usize,
-    #[serde(skip)]
-    pub(crate) declared: usize,
-    pub(crate) invalid: usize,
-    pub(crate) seconds: f64,
-}
-
-impl Summary {
-    fn count(&mut self, entry: &Entry) {
-        *match entry.record.verdict {
-            Verdict::Pass => &mut self.pass,
-            Verdict::Fail => &mut self.fail,
-            Verdict::Unchecked => &mut self.unchecked,
-            Verdict::Invalid => &mut self.invalid,
-        } += 1;
-        self.declared += usize::from(entry.declared);
-        self.seconds += entry.record.seconds;
-    }
-}
-
-#[derive(Debug, Serialize)]
-struct BackendStatus {
-    name: String,
-    status: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    adapter: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-}
-
-/// The JSON file. `schema` changes when a field's meaning does.
-#[derive(Debug, Serialize)]
-struct File<'a> {
-    schema: u32,
-    burn: &'static str,
-    seed: u64,
-    backends: &'a [BackendStatus],
-    checks: &'a [Entry],
-    summary: Summary,
-}
 
 /// Collects entries, and prints a line whenever a group of them is complete.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    seed: u64,
-    backends: Vec<BackendStatus>,
-    checks: Vec<Entry>,
+    report: SuiteReport,
     /// Where the group that is being checked begins.
     group: usize,
     bar: ProgressBar,
@@ -75,10 +26,12 @@ impl Writer {
             .iter()
             .map(|found| {
                 let (status, adapter, reason) = match &found.availability {
-                    Availability::Ran { adapter, .. } => ("ran", adapter.clone(), None),
-                    Availability::Skipped { reason } => ("skipped", None, Some(reason.clone())),
+                    Availability::Ran { adapter, .. } => (Status::Ran, adapter.clone(), None),
+                    Availability::Skipped { reason } => {
+                        (Status::Skipped, None, Some(reason.clone()))
+                    }
                 };
-                BackendStatus { name: found.name.clone(), status, adapter, reason }
+                BackendReport { name: found.name.clone(), status, adapter, reason }
             })
             .collect();
         // Draws nothing unless the output is a terminal.
@@ -87,14 +40,12 @@ impl Writer {
             bar.set_style(style);
         }
         bar.enable_steady_tick(Duration::from_millis(100));
-        Self { seed, backends, checks: Vec::new(), group: 0, bar, started: Instant::now() }
+        let report = SuiteReport::new(burn_autograd::BURN_VERSION, seed, backends);
+        Self { report, group: 0, bar, started: Instant::now() }
     }
 
     pub(crate) fn add(&mut self, entry: Entry) {
-        let same = self.checks.get(self.group).is_none_or(|first| {
-            (&first.op, &first.backend, &first.dtype) == (&entry.op, &entry.backend, &entry.dtype)
-        });
-        if !same {
+        if !self.group().includes(&entry) {
             self.line();
         }
         self.bar.inc(1);
@@ -105,59 +56,69 @@ impl Writer {
             self.bar
                 .suspend(|| println!("{op} {case} on {backend} {dtype}, order {order}: {record}"));
         }
-        self.checks.push(entry);
+        self.report.push(entry);
+    }
+
+    fn group(&self) -> Group<'_> {
+        Group(&self.report.checks[self.group..])
     }
 
     /// Prints the group that is complete.
     fn line(&mut self) {
-        let group = &self.checks[self.group..];
-        let Some(first) = group.first() else { return };
-        let mut summary = Summary::default();
-        group.iter().for_each(|entry| summary.count(entry));
-        let detects = group.iter().filter_map(|entry| entry.record.detects).fold(0.0, f64::max);
-        let Summary { pass, fail, unchecked, invalid, seconds, .. } = summary;
-        let mut text =
-            format!("{:<14} {:<8} {}  {pass:>4} passed", first.op, first.backend, first.dtype);
-        for (count, what) in [(fail, "FAILED"), (unchecked, "unchecked"), (invalid, "INVALID")] {
-            if count > 0 {
-                text += &format!(", {count} {what}");
-            }
+        let group = self.group();
+        if !group.0.is_empty() {
+            self.bar.suspend(|| println!("{group}"));
         }
-        text += &format!("  detects {detects:.0e}  {seconds:.2} s");
-        self.bar.suspend(|| println!("{text}"));
-        self.group = self.checks.len();
+        self.group = self.report.checks.len();
     }
 
     /// Prints the last group and the summary.
-    pub(crate) fn finish(&mut self) -> Summary {
+    pub(crate) fn finish(mut self) -> SuiteReport {
         self.line();
         self.bar.finish_and_clear();
-        let summary = self.summary();
-        let Summary { pass, fail, unchecked, invalid, seconds, .. } = summary;
-        println!(
-            "{pass} passed, {fail} failed, {unchecked} unchecked, {invalid} invalid in {seconds:.1} s"
-        );
-        summary
+        // What it took altogether, rather than the sum of the checks.
+        self.report.summary.seconds = self.started.elapsed().as_secs_f64();
+        println!("{}", self.report.summary);
+        self.report
     }
+}
 
-    fn summary(&self) -> Summary {
-        let mut summary = Summary::default();
-        self.checks.iter().for_each(|entry| summary.count(entry));
-        summary.seconds = self.started.elapsed().as_secs_f64();
-        summary
-    }
+/// The files to write a report to.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Files {
+    /// Writes the report here, as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Writes the report here, as JUnit XML.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Writes the report here, as one HTML page.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
 
-    pub(crate) fn write(&self, path: &Path) -> std::io::Result<()> {
-        let file = File {
-            schema: 1,
-            burn: burn_autograd::BURN_VERSION,
-            seed: self.seed,
-            backends: &self.backends,
-            checks: &self.checks,
-            summary: self.summary(),
+impl Files {
+    pub(crate) fn write(&self, report: &SuiteReport) -> Result<(), String> {
+        let write = |path: &Path, text: String| {
+            std::fs::write(path, text)
+                .map_err(|error| format!("cannot write {}: {error}", path.display()))
         };
-        let mut text = serde_json::to_string_pretty(&file)?;
-        text.push('\n');
-        std::fs::write(path, text)
+        if let Some(path) = &self.json {
+            write(path, report.to_json().map_err(|error| error.to_string())?)?;
+        }
+        if let Some(path) = &self.junit {
+            write(path, report.to_junit())?;
+        }
+        if let Some(path) = &self.html {
+            write(path, report.to_html().map_err(|error| error.to_string())?)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the report in a JSON file again, in other forms.
+    pub(crate) fn render(&self, from: &Path) -> Result<(), String> {
+        let named = |error: &dyn std::fmt::Display| format!("{}: {error}", from.display());
+        let text = std::fs::read_to_string(from).map_err(|error| named(&error))?;
+        self.write(&SuiteReport::from_json(&text).map_err(|error| named(&error))?)
     }
 }

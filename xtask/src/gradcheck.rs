@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode};
 
 use serde_json::{Value, json};
 
-use crate::process::{build_test, code, quiet_drivers, root};
+use crate::process::{build_test, code, must, quiet_drivers, root};
 
 /// Something failed.
 const FAILED: u8 = 1;
@@ -30,12 +30,21 @@ pub(crate) struct Arguments {
     /// Orders of differentiation: 1, 2 [default: both].
     #[arg(long, value_delimiter = ',')]
     order: Vec<String>,
+    /// Checks Burn's own operations instead, on the CPU, against what is known of them.
+    #[arg(long)]
+    burn: bool,
     /// The seed of inputs and cotangents.
     #[arg(long)]
     seed: Option<u64>,
     /// Writes the report here, as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Writes the report here, as JUnit XML.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Writes the report here, as one HTML page that opens from disk.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Lists operations and cases, and checks nothing.
     #[arg(long)]
     list: bool,
@@ -56,6 +65,7 @@ impl Arguments {
             return Err(format!("unknown backend `{name}`; there are: {}", ALL.join(", ")));
         }
         let wanted = match self.backend.as_slice() {
+            [] if self.burn => CPU.map(str::to_owned).to_vec(),
             [] => ALL.map(str::to_owned).to_vec(),
             names => names.to_vec(),
         };
@@ -82,10 +92,26 @@ impl Arguments {
         if !required.is_empty() {
             command.arg("--require").arg(required.join(","));
         }
-        if self.list {
-            command.arg("--list");
+        for (name, flag) in [("--burn", self.burn), ("--list", self.list)] {
+            command.args(flag.then_some(name));
         }
         command.arg("--json").arg(json);
+    }
+}
+
+impl Arguments {
+    /// Has the suite's program write the report in its other forms: this one does not link it.
+    fn render(&self, program: &Path, report: &Path) -> Result<(), String> {
+        let mut command = Command::new(program);
+        command.arg("--render").arg(report);
+        let mut forms = 0;
+        for (option, path) in [("--junit", &self.junit), ("--html", &self.html)] {
+            if let Some(path) = path {
+                command.arg(option).arg(path);
+                forms += 1;
+            }
+        }
+        if forms == 0 { Ok(()) } else { must("writing the report", &mut command) }
     }
 }
 
@@ -121,12 +147,13 @@ fn run_stages(
         .map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
     let mut reports = Vec::new();
     let mut worst = 0;
+    let mut last = None;
     for (features, backends) in stages {
         let program = build_test("gradcheck", features)?;
         let file = folder.join(format!("{}.json", backends.join("-")));
         // A report of an earlier run must not be taken for this one's.
         let _ = std::fs::remove_file(&file);
-        let mut command = Command::new(program);
+        let mut command = Command::new(&program);
         // The panics that the suite catches are in its report.
         command.current_dir(root()).env("RUST_BACKTRACE", "0");
         quiet_drivers(&mut command);
@@ -139,6 +166,7 @@ fn run_stages(
         worst = worse(worst, code);
         if file.exists() {
             reports.push(read(&file)?);
+            last = Some(program);
         } else {
             // A list, or usage: what went wrong was said, and the next stage would say it again.
             break;
@@ -148,10 +176,14 @@ fn run_stages(
         return Ok(ExitCode::from(worst));
     }
     let report = merge(reports);
-    if let Some(path) = &arguments.json {
-        let text = serde_json::to_string_pretty(&report).map_err(|error| error.to_string())?;
-        std::fs::write(path, text + "\n")
+    let text = lines(&report)?;
+    let merged = folder.join("report.json");
+    for path in [Some(&merged), arguments.json.as_ref()].into_iter().flatten() {
+        std::fs::write(path, &text)
             .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+    }
+    if let Some(program) = last {
+        arguments.render(&program, &merged)?;
     }
     if stages.len() > 1 {
         let summary = &report["summary"];
@@ -175,6 +207,23 @@ fn read(path: &Path) -> Result<Value, String> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// A report as JSON, with a line for each check.
+fn lines(report: &Value) -> Result<String, String> {
+    let text = |value: &Value| serde_json::to_string(value).map_err(|error| error.to_string());
+    let mut fields = Vec::new();
+    for name in ["schema", "burn", "seed", "backends", "checks", "summary"] {
+        let value = match report[name].as_array() {
+            Some(list) if !list.is_empty() => {
+                let list: Vec<_> = list.iter().map(text).collect::<Result<_, _>>()?;
+                format!("[\n    {}\n  ]", list.join(",\n    "))
+            }
+            _ => text(&report[name])?,
+        };
+        fields.push(format!("  \"{name}\": {value}"));
+    }
+    Ok(format!("{{\n{}\n}}\n", fields.join(",\n")))
 }
 
 /// One report of several: lists one after the other, counts added.
@@ -210,7 +259,7 @@ fn merge(reports: Vec<Value>) -> Value {
 mod tests {
     use serde_json::json;
 
-    use super::{FAILED, UNUSABLE, merge, worse};
+    use super::{FAILED, UNUSABLE, lines, merge, worse};
 
     #[test]
     fn a_failure_is_not_hidden_by_what_could_not_be_checked() {
@@ -236,5 +285,9 @@ mod tests {
         assert_eq!(whole["backends"][1]["name"], "wgpu");
         assert_eq!(whole["checks"].as_array().map(Vec::len), Some(2));
         assert_eq!(whole["schema"], 1);
+
+        let text = lines(&whole).expect("JSON");
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).expect("JSON"), whole);
+        assert_eq!(text.matches("\n    {").count(), 4, "a line for each backend and check");
     }
 }

@@ -51,6 +51,7 @@ mod projection;
 mod proven;
 mod random;
 mod record;
+pub mod report;
 mod structure;
 mod subject;
 pub mod suite;

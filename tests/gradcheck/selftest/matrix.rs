@@ -52,7 +52,7 @@ pub(super) fn check_of(record: &str) -> &'static str {
         Some(_) => "sizes",
         None => record,
     };
-    CHECKS.iter().find(|(check, _)| *check == name).map_or("other", |(check, _)| check)
+    CHECKS.iter().find(|(check, _)| *check == name).map_or("other", |(check, _)| *check)
 }
 
 /// What became of everything.

@@ -1,0 +1,80 @@
+//! The noise of a function: a bound on |computed f − exact f|.
+
+use super::search::Ladder;
+
+/// How far the companion is from the function, at all points of the ladder.
+///
+/// One and a half times that, for what the companion is off by itself. The tableau is computed in
+/// double precision, whose own rounding remains where the two agree to the last bit.
+pub(super) fn companion(function: &Ladder, companion: &Ladder) -> f64 {
+    let mut noise = (function.centre - companion.centre).abs();
+    for (row, other) in function.rows.iter().zip(&companion.rows) {
+        for difference in [row.plus - other.plus, row.minus - other.minus] {
+            // Not a number is no agreement.
+            noise = if difference.is_nan() { f64::INFINITY } else { noise.max(difference.abs()) };
+        }
+    }
+    (1.5 * noise).max(4.0 * (f64::EPSILON / 2.0) * function.largest())
+}
+
+/// The noise from the function alone: the largest of 4u·max|f|, of five standard deviations of each
+/// run, of twice the grid on which all values lie, and, if some steps show no change while others do,
+/// of the smallest change.
+pub(super) fn blind(ladder: &Ladder, runs: &[Vec<f64>], unit: f64) -> f64 {
+    let mut noise = (4.0 * unit * ladder.largest()).max(2.0 * grid(ladder, runs));
+    // Of values near the end of the range nothing is left of a unit.
+    noise = noise.max(f64::MIN_POSITIVE);
+    for run in runs {
+        noise = noise.max(5.0 * of_run(run).unwrap_or(0.0));
+    }
+    let changes = || ladder.rows.iter().map(|row| (row.plus - row.minus).abs());
+    if changes().any(|change| change == 0.0) {
+        let smallest = changes().filter(|&change| change > 0.0).fold(f64::INFINITY, f64::min);
+        if smallest.is_finite() {
+            noise = noise.max(smallest);
+        }
+    }
+    noise
+}
+
+/// The largest power of two that all values are multiples of. That of a function which computes in
+/// numbers of its own size is a unit in the last place; (10⁵ + x²) − 10⁵ moves in steps of one of 10⁵.
+fn grid(ladder: &Ladder, runs: &[Vec<f64>]) -> f64 {
+    let spacing = |value: f64| {
+        let bits = value.to_bits();
+        let (exponent, fraction) = ((bits >> 52) & 0x7FF, bits & ((1 << 52) - 1));
+        let significand = if exponent == 0 { fraction } else { fraction | 1 << 52 };
+        let lowest = exponent.max(1) as i32 - 1075 + significand.trailing_zeros() as i32;
+        (significand != 0 && value.is_finite()).then(|| 2f64.powi(lowest))
+    };
+    let values = ladder.rows.iter().flat_map(|row| [row.plus, row.minus]);
+    let values = values.chain([ladder.centre]).chain(runs.iter().flatten().copied());
+    values.filter_map(spacing).reduce(f64::min).unwrap_or(0.0)
+}
+
+/// The standard deviation of the noise in equally spaced values, if their difference table shows
+/// one: the first level from which three agree within a factor of four, with differences of both
+/// signs.
+fn of_run(values: &[f64]) -> Option<f64> {
+    if values.iter().any(|value| !value.is_finite()) {
+        return None;
+    }
+    let mut differences = values.to_vec();
+    // (k!)²/(2k)!, the variance of the k-th difference of unit noise, inverted.
+    let mut scale = 1.0;
+    let mut levels = Vec::new();
+    for k in 1..values.len() {
+        differences = differences.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        let k = k as f64;
+        scale *= k * k / ((2.0 * k - 1.0) * (2.0 * k));
+        let mean = differences.iter().map(|d| d * d).sum::<f64>() / differences.len() as f64;
+        let alternates =
+            differences.iter().any(|&d| d < 0.0) && differences.iter().any(|&d| d > 0.0);
+        levels.push(((scale * mean).sqrt(), alternates));
+    }
+    levels.windows(3).find_map(|three| {
+        let low = three.iter().map(|level| level.0).fold(f64::INFINITY, f64::min);
+        let high = three.iter().map(|level| level.0).fold(0.0, f64::max);
+        (three[0].1 && high <= 4.0 * low).then_some(three[0].0)
+    })
+}

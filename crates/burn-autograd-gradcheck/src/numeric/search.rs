@@ -1,0 +1,246 @@
+//! From the samples of one output to its derivative.
+
+use super::tableau::{self, Entry, Term};
+use super::{Estimate, Nature, Precision, kinks, noise};
+
+/// The samples of one output.
+#[derive(Debug, Clone)]
+pub(super) struct Ladder {
+    pub(super) centre: f64,
+    pub(super) rows: Vec<Row>,
+}
+
+/// One step: how far the points are from x, and the values there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Row {
+    pub(super) above: f64,
+    pub(super) below: f64,
+    pub(super) plus: f64,
+    pub(super) minus: f64,
+}
+
+impl Row {
+    /// Twice the step.
+    pub(super) fn width(&self) -> f64 {
+        self.above + self.below
+    }
+
+    /// The slope in x of the parabola through the three points: the central difference, and what the
+    /// rounding of the points adds.
+    pub(super) fn slope(&self, centre: f64) -> f64 {
+        let central = (self.plus - self.minus) / self.width();
+        central - self.bend(centre) * ((self.above - self.below) / self.width())
+    }
+
+    /// The difference of the slopes on both sides.
+    pub(super) fn bend(&self, centre: f64) -> f64 {
+        (self.plus - centre) / self.above - (centre - self.minus) / self.below
+    }
+
+    fn is_finite(&self) -> bool {
+        self.plus.is_finite() && self.minus.is_finite()
+    }
+
+    fn is_still(&self, centre: f64) -> bool {
+        self.plus == centre && self.minus == centre
+    }
+}
+
+impl Ladder {
+    /// The rows that can be used. Large steps may leave a function's range: the ladder begins where it
+    /// is finite. Small ones may be lost in the rounding of the input: it ends where they are not half
+    /// of the one before.
+    pub(super) fn usable(&self) -> std::ops::Range<usize> {
+        let first = self.rows.iter().position(Row::is_finite).unwrap_or(self.rows.len());
+        let halved = |large: f64, small: f64| (0.375..=0.625).contains(&(small / large));
+        let kept = self.rows[first..]
+            .windows(2)
+            .take_while(|pair| {
+                halved(pair[0].above, pair[1].above) && halved(pair[0].below, pair[1].below)
+            })
+            .count();
+        let realised = self.rows.get(first).is_some_and(|row| row.above > 0.0 && row.below > 0.0);
+        first..(if realised { first + kept + 1 } else { first })
+    }
+
+    /// The largest value.
+    pub(super) fn largest(&self) -> f64 {
+        self.rows
+            .iter()
+            .map(|row| row.plus.abs().max(row.minus.abs()))
+            .fold(self.centre.abs(), f64::max)
+    }
+
+    /// How many rows count as the smallest steps: an eighth of them.
+    pub(super) fn tail(&self) -> usize {
+        (self.rows.len() / 8).max(1)
+    }
+
+    /// How many smaller steps have to confirm an answer: a third of those after the fifth, which leaves
+    /// the short ladder of single precision most of its rows.
+    fn witnesses(&self) -> usize {
+        (self.rows.len().saturating_sub(5) / 3).max(1)
+    }
+
+    fn slopes(&self, noise: f64) -> Vec<Term> {
+        let slope = |row: &Row| Term {
+            step: row.width(),
+            value: row.slope(self.centre),
+            // Two values are noisy.
+            noise: 2.0 * noise / row.width(),
+        };
+        self.rows.iter().map(slope).collect()
+    }
+
+    fn is_still(&self) -> bool {
+        self.rows.iter().all(|row| row.is_still(self.centre))
+    }
+}
+
+/// Where the noise comes from.
+pub(super) enum Source<'a> {
+    /// The same function in a higher precision.
+    Companion(&'a Ladder),
+    /// Runs of closely spaced values.
+    Blind(&'a [Vec<f64>]),
+}
+
+/// What was found, and how.
+pub(super) struct Search {
+    pub(super) estimate: Estimate,
+    pub(super) noise: f64,
+    pub(super) slopes: Vec<Term>,
+    pub(super) chosen: Option<Entry>,
+}
+
+/// A central difference is off by a series in the square of the step.
+pub(super) const SLOPES: i32 = 2;
+
+/// Fewer rows tell nothing.
+const FEWEST: usize = 4;
+
+/// The derivative from the usable rows of a ladder.
+pub(super) fn search(ladder: &Ladder, source: Source<'_>, precision: Precision) -> Search {
+    let nothing = |value: f64, nature: Nature| Search {
+        estimate: Estimate {
+            value,
+            bound: f64::INFINITY,
+            nature,
+            hidden: f64::INFINITY,
+            slope: 0.0,
+        },
+        noise: f64::INFINITY,
+        slopes: Vec::new(),
+        chosen: None,
+    };
+    if !ladder.centre.is_finite()
+        || ladder.rows.is_empty()
+        || !ladder.rows.iter().all(Row::is_finite)
+    {
+        return nothing(f64::NAN, Nature::NotFinite);
+    }
+    if ladder.rows.len() < FEWEST {
+        return nothing(ladder.rows[0].slope(ladder.centre), Nature::Smooth);
+    }
+
+    let (still, unit) = match &source {
+        Source::Companion(companion) => (companion.is_still(), f64::EPSILON / 2.0),
+        Source::Blind(_) => (true, precision.unit),
+    };
+    if still && ladder.is_still() {
+        // An output of zero may be the difference of two numbers of size one, as 1 − tanh(20) is.
+        let hidden = 4.0 * unit * ladder.centre.abs().max(1.0) / ladder.rows[0].width();
+        let nature = Nature::Constant;
+        let estimate = Estimate { value: 0.0, bound: 0.0, nature, hidden, slope: 0.0 };
+        return Search { estimate, noise: 0.0, slopes: ladder.slopes(0.0), chosen: None };
+    }
+
+    let (noise, chosen) = match source {
+        Source::Companion(companion) => {
+            let noise = noise::companion(ladder, companion);
+            let slopes = ladder.slopes(noise);
+            let confirmed = tableau::best(&slopes, SLOPES, ladder.witnesses());
+            (noise, confirmed.or_else(|| tableau::best(&slopes, SLOPES, 0)))
+        }
+        Source::Blind(runs) => with_more_noise(ladder, noise::blind(ladder, runs, precision.unit)),
+    };
+    let slopes = ladder.slopes(noise);
+    let (value, mut bound) =
+        chosen.map_or((slopes[0].value, f64::INFINITY), |entry| (entry.value, entry.bound));
+    if matches!(source, Source::Blind(_)) {
+        bound = bound.max(least_bound(ladder, &slopes, chosen, precision));
+    }
+    let kink = kinks::is_non_smooth(ladder, noise, bound);
+    let nature = if kink { Nature::NonSmooth } else { Nature::Smooth };
+    let first = &ladder.rows[0];
+    let rise = (first.plus - ladder.centre).abs().max((first.minus - ladder.centre).abs());
+    let slope = 2.0 * rise / first.width();
+    let estimate = Estimate { value, bound, nature, hidden: 0.0, slope };
+    Search { estimate, noise, slopes, chosen }
+}
+
+/// What the bound is at least, where small steps look too good to be noise.
+///
+/// If some steps change nothing while others do, either small changes are lost, or there are none: then
+/// the derivative is zero. If the function is a straight line to the last bit at small steps and bends
+/// at a larger one, by no more than the rounding of numbers of size one, then a number of that size may
+/// have been rounded on the way: in f32 x·(1 + tanh x) is a staircase times x where tanh x is nearly −1.
+fn least_bound(
+    ladder: &Ladder,
+    slopes: &[Term],
+    chosen: Option<Entry>,
+    precision: Precision,
+) -> f64 {
+    let Some(chosen) = chosen else { return 0.0 };
+    if ladder.rows.iter().any(|row| row.is_still(ladder.centre)) {
+        return chosen.value.abs();
+    }
+    let (above, straight) = slopes.split_at(chosen.row);
+    if straight.len() < 3 || straight.iter().any(|slope| slope.value != chosen.value) {
+        return 0.0;
+    }
+    let rounding = 4.0 * precision.unit * ladder.largest().max(1.0);
+    let bent = above.iter().rfind(|slope| slope.value != chosen.value);
+    bent.map_or(0.0, |slope| {
+        let difference = (slope.value - chosen.value).abs();
+        let noise = 2.0 * rounding / slope.step;
+        if difference <= noise { difference + noise } else { 0.0 }
+    })
+}
+
+/// By what factor a larger noise has to make the bound smaller: it must explain what a smaller one does
+/// not, and not merely excuse it.
+const GAIN: f64 = 4.0;
+
+/// The best entry, with the noise as measured, or with more of it.
+///
+/// The measurement may have seen too little: the values it looked at were by chance alike. The small
+/// steps then contradict every good entry, and all that is left are bad ones from among themselves. So
+/// twice the noise is tried, and twice that, up to what the second differences at the smallest steps
+/// allow: there the function is straight, and they are noise.
+fn with_more_noise(ladder: &Ladder, measured: f64) -> (f64, Option<Entry>) {
+    let second = |row: &Row| row.plus - 2.0 * ladder.centre + row.minus;
+    let seen = ladder.rows[ladder.rows.len() - ladder.tail() - 1..]
+        .windows(2)
+        // A curvature's part in the one is four times that in the other. Of noise there are up to 20.
+        .map(|pair| (second(&pair[0]) - 4.0 * second(&pair[1])).abs() / 5.0)
+        .fold(0.0, f64::max);
+    let widest = ladder.rows[0].width();
+    let mut best: (f64, Option<Entry>) = (measured, None);
+    let mut noise = measured;
+    while noise.is_finite()
+        && noise <= measured.max(16.0 * seen)
+        // No bound is smaller than the noise at the largest step.
+        && best.1.is_none_or(|entry| 2.0 * noise / widest < entry.bound)
+    {
+        let entry = tableau::best(&ladder.slopes(noise), SLOPES, ladder.witnesses());
+        if let Some(entry) = entry
+            && best.1.is_none_or(|best| entry.bound < best.bound / GAIN)
+        {
+            best = (noise, Some(entry));
+        }
+        noise *= 2.0;
+    }
+    // If nothing is confirmed, the function is rough down to the smallest step.
+    (best.0, best.1.or_else(|| tableau::best(&ladder.slopes(measured), SLOPES, 0)))
+}
