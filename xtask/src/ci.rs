@@ -35,6 +35,10 @@ pub(crate) fn test(arguments: &TestArguments) -> Result<ExitCode, String> {
             _ => Err("the gradient checks failed".to_owned()),
         }
     })?;
+    step("the checker's self-test", || match gradcheck::self_test_in_one_build()? {
+        code if code == ExitCode::SUCCESS => Ok(()),
+        _ => Err("the checker's self-test failed".to_owned()),
+    })?;
     step("examples", crate::examples::run_tested)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -21,6 +21,9 @@ const CPU: [&str; 2] = ["flex", "ndarray"];
 pub(crate) struct Arguments {
     /// Operations to check; all if none is named.
     ops: Vec<String>,
+    /// Cases to check, by their names; all if none is named.
+    #[arg(long, value_name = "NAME")]
+    case: Vec<String>,
     /// Backends to check on: flex, ndarray, wgpu [default: all that this machine can run].
     #[arg(long, value_delimiter = ',')]
     backend: Vec<String>,
@@ -33,6 +36,10 @@ pub(crate) struct Arguments {
     /// Checks Burn's own operations instead, on the CPU, against what is known of them.
     #[arg(long)]
     burn: bool,
+    /// Tests the checker itself: plants mistakes, each of which has to be found by the check that is
+    /// meant for it.
+    #[arg(long, conflicts_with_all = ["burn", "json", "junit", "html", "list"])]
+    self_test: bool,
     /// The seed of inputs and cotangents.
     #[arg(long)]
     seed: Option<u64>,
@@ -84,6 +91,9 @@ impl Arguments {
         for (name, values) in lists.into_iter().filter(|(_, values)| !values.is_empty()) {
             command.arg(name).arg(values.join(","));
         }
+        for case in &self.case {
+            command.arg("--case").arg(case);
+        }
         if let Some(seed) = self.seed {
             command.args(["--seed", &seed.to_string()]);
         }
@@ -119,6 +129,9 @@ impl Arguments {
 pub(crate) const CPU_BUILD: [&str; 3] = ["--no-default-features", "--features", "flex,ndarray"];
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, String> {
+    if arguments.self_test {
+        return self_test(&build_test("gradcheck", &CPU_BUILD)?);
+    }
     let wanted = arguments.wanted()?;
     let (cpu, gpu): (Vec<_>, Vec<_>) =
         wanted.into_iter().partition(|name| CPU.contains(&name.as_str()));
@@ -136,6 +149,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, String> {
 pub(crate) fn run_in_one_build(arguments: &Arguments) -> Result<ExitCode, String> {
     // As `cargo test --workspace` builds it, so that nothing is built again.
     run_stages(arguments, &[(&["--workspace"], arguments.wanted()?)])
+}
+
+/// Has the suite's program test the checker.
+fn self_test(program: &Path) -> Result<ExitCode, String> {
+    let mut command = Command::new(program);
+    command.current_dir(root()).env("RUST_BACKTRACE", "0").arg("--self-test");
+    let code = code(&mut command)?;
+    Ok(ExitCode::from(u8::try_from(code).unwrap_or(FAILED)))
+}
+
+/// The self-test from the build that the tests use.
+pub(crate) fn self_test_in_one_build() -> Result<ExitCode, String> {
+    self_test(&build_test("gradcheck", &["--workspace"])?)
 }
 
 fn run_stages(
