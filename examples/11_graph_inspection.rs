@@ -67,7 +67,7 @@ fn main() -> ExitCode {
     for (name, tensor) in [("w", &w), ("x", &x), ("a", &a), ("b", &b), ("y", &y)] {
         let (value, leaf, tracked) = (numbers(tensor), is_leaf(tensor), tensor.is_tracked());
         let grad = tensor.grad(&gradients).map(|grad| numbers(&grad));
-        println!("{name}  {value:<5?}  {leaf:<5}  {tracked:<7}  {grad:?}");
+        println!("{name}  {:<5}  {leaf:<5}  {tracked:<7}  {grad:?}", format!("{value:?}"));
         gradients_of.push(grad);
     }
     let leaves = [&w, &x, &a, &b, &y].map(is_leaf);

@@ -49,21 +49,21 @@ fn main() -> ExitCode {
     println!("backward");
     let gradients = z2.backward();
     // Every number here is a sum of few powers of two, so that f32 holds it, too.
-    for (name, retained, expected) in [("z2", &at_z2, 1.0), ("z ", &at_z, 0.5)] {
+    for (name, retained, expected) in [("z2", &at_z2, 1.0), ("z", &at_z, 0.5)] {
         let found = retained.grad().map(|grad| numbers(&grad)).unwrap_or_default();
-        println!("{name}.grad = {found:?}");
+        println!("{name:<2}.grad = {found:?}");
         checks.expect_all(format!("{name}.grad"), &found, &[expected], 0.0);
     }
     let leaves = [
-        ("x ", &x, 0.5 * 0.75),
-        ("w ", &w, 0.5 * 1.5),
-        ("b ", &b, 0.5),
+        ("x", &x, 0.5 * 0.75),
+        ("w", &w, 0.5 * 1.5),
+        ("b", &b, 0.5),
         ("w2", &w2, 1.375),
         ("b2", &b2, 1.0),
     ];
     for (name, leaf, expected) in leaves {
         let found = leaf.grad(&gradients).map(|grad| numbers(&grad)).unwrap_or_default();
-        println!("{name}.grad = {found:?}");
+        println!("{name:<2}.grad = {found:?}");
         checks.expect_all(format!("{name}.grad"), &found, &[expected], 0.0);
     }
     checks.expect_that("without retain_grad z has no gradient", z.grad(&gradients).is_none());

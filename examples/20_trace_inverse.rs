@@ -115,7 +115,7 @@ fn main() -> ExitCode {
     for (input, name) in ["A", "B"].into_iter().enumerate() {
         let (right, wrong) = (numbers(&ours[input]), numbers(&published[input]));
         println!("{name} gradient shape: {:?}", ours[input].dims());
-        println!("{:<27}   as it was published", format!("{name} gradient"));
+        println!("{:<30}   as it was published", format!("{name} gradient"));
         for (right, wrong) in right.chunks(3).zip(wrong.chunks(3)) {
             println!("{}   {}", row(right), row(wrong));
         }
@@ -141,7 +141,7 @@ fn main() -> ExitCode {
     let by_b = Subject::new(|b: Tensor<3>| Published.apply([matrices_like(&A, &b), b]));
     for (name, subject, at, right) in [("A", by_a, &a, 224), ("B", by_b, &b, 162)] {
         let report = checker.run(&subject, at.clone());
-        println!("by {name} alone: {}", summary(&report));
+        println!("{}", summary(name, &report));
         checks.expect_equal(format!("the verdict by {name}"), report.verdict(), Verdict::Fail);
         let coverage = report.records.first().map(|record| record.coverage);
         // 162 entries lie between different matrices of the batch and are 0.
@@ -165,20 +165,25 @@ fn checker(precision: Precision) -> Gradcheck {
     }
 }
 
-/// Verdict, number of right entries, and the entry that is most wrong.
-fn summary(report: &Report) -> String {
-    let verdict = report.verdict();
-    let Some(record) = report.records.first() else { return verdict.to_string() };
-    let (right, all) = record.coverage;
-    let worst = record.worst.as_ref().map(|worst| {
-        let (gradient, derivative) = (worst.analytic, worst.numeric);
-        format!("; worst at {:?}: {gradient:.6} instead of {derivative:.6}", worst.index)
-    });
-    format!("{verdict}, {} of {all} entries wrong{}", all - right, worst.unwrap_or_default())
+/// Verdict, number of wrong entries of the Jacobian, and those that are most wrong.
+fn summary(name: &str, report: &Report) -> String {
+    let mut text = format!("by {name} alone: {}", report.verdict());
+    for record in report.records.iter().take(1) {
+        let (right, all) = record.coverage;
+        text += &format!(", {} of {all} entries wrong, most of all", all - right);
+        for entry in record.worst_entries.iter().take(3) {
+            let (output, input) = (entry.output_index.as_deref().unwrap_or_default(), &entry.index);
+            let (found, expected) = (entry.analytic, entry.numeric);
+            text += &format!(
+                "\n          ∂Y{output:?} ⁄ ∂{name}{input:?} = {found:.6}, expected {expected:.6}"
+            );
+        }
+    }
+    text
 }
 
 fn row(numbers: &[f64]) -> String {
-    numbers.iter().map(|number| format!("{number:9.6}")).collect::<Vec<_>>().join("")
+    numbers.iter().map(|number| format!("{number:10.6}")).collect::<Vec<_>>().join("")
 }
 
 /// The gradients of ‖Y‖, from the formulas above in 40 digits, and confirmed by difference quotients.

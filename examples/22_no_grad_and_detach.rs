@@ -51,8 +51,8 @@ fn main() -> ExitCode {
     println!("on Burn's graph");
     let not_recorded = z.clone().inner().square();
     let detached = z.clone().detach().square();
-    for (name, a) in [("inner() ", not_recorded), ("detach()", detached)] {
-        println!("{name}  a = {:?}, tracked: {}", numbers(&a), a.is_tracked());
+    for (name, a) in [("inner()", not_recorded), ("detach()", detached)] {
+        println!("{name:<8}  a = {:?}, tracked: {}", numbers(&a), a.is_tracked());
         checks.expect_all(format!("{name}: a"), &numbers(&a), &[81.0], tolerance);
         checks.expect_that(format!("{name}: a is not tracked"), !a.is_tracked());
         match gradients(a, w.clone()) {
@@ -82,9 +82,9 @@ fn main() -> ExitCode {
     checks.expect_that("z is recorded", z.is_recorded());
     let not_recorded = without_recording(|| z.square());
     let detached = z.detach().square();
-    for (name, a) in [("without_recording", not_recorded), ("detach()         ", detached)] {
+    for (name, a) in [("without_recording", not_recorded), ("detach()", detached)] {
         let value = numbers(&a.detach().into_tensor::<2>());
-        println!("{name}  a = {value:?}, recorded: {}", a.is_recorded());
+        println!("{name:<17}  a = {value:?}, recorded: {}", a.is_recorded());
         checks.expect_all(format!("{name}: a"), &value, &[81.0], tolerance);
         checks.expect_that(format!("{name}: a is not recorded"), !a.is_recorded());
         let refused = Gradient::of([&a]).strict().try_wrt([&w]);

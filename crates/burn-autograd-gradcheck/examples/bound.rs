@@ -1,7 +1,8 @@
 //! How often the true error of a numeric derivative is within its bound.
 //!
-//! Draws random points for functions that the method was not tuned on, each computed in f64, in f32,
-//! and in f32 with f64 as its companion, and compares the numeric derivative with one in closed form.
+//! Draws random points for functions that the method was not tuned on, each computed in f64, in
+//! f32, and in f32 with f64 as its companion, and compares the numeric derivative with one in
+//! closed form.
 //!
 //! `cargo run --release -p burn-autograd-gradcheck --example bound -- [SEED [TRIALS]]`
 //!
@@ -33,7 +34,8 @@ const FIRST_STEP: f64 = 0.25;
 /// What part of the trials has to be covered.
 const REQUIRED: f64 = 0.999;
 
-/// Derivatives smaller than this part of the slope nearby are judged on that scale, as in `gradcheck`.
+/// Derivatives smaller than this part of the slope nearby are judged on that scale, as in
+/// `gradcheck`.
 const NEGLIGIBLE: f64 = 1e-3;
 
 /// What computes the function, and how its noise is known.

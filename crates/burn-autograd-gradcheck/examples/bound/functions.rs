@@ -22,7 +22,11 @@ impl Function {
 }
 
 macro_rules! functions {
-    ($($name:literal, |$($input:ident in $low:literal .. $high:literal),+| $value:expr, $slope:expr;)*) => {
+    ($(
+        $name:literal,
+        |$($input:ident in $low:literal .. $high:literal),+| $value:expr,
+        $slope:expr;
+    )*) => {
         vec![$({
             fn value<R: Real>(inputs: &[R]) -> R {
                 let &[$($input),+] = inputs else { panic!("the number of inputs of {}", $name) };
@@ -44,8 +48,8 @@ macro_rules! functions {
     };
 }
 
-/// Constants of GELU, √(2/π) and 0.044715; and of the cubic norm. They are what `f64` has: the functions
-/// are those with these numbers.
+/// Constants of GELU, √(2/π) and 0.044715; and of the cubic norm. They are what `f64` has: the
+/// functions are those with these numbers.
 const ROOT: f64 = 0.797_884_560_802_865_4;
 const CUBE: f64 = 0.044715;
 const THIRD: f64 = 1.0 / 3.0;
@@ -59,7 +63,8 @@ fn bell(x: Exact) -> Exact {
     sigmoid(x) * sigmoid(-x)
 }
 
-/// Σ tₙ/dₙ with t₀ = `first`, tₙ = tₙ₋₁·`ratio`(n) and dₙ = `divisor`(n), until terms change nothing.
+/// Σ tₙ/dₙ with t₀ = `first`, tₙ = tₙ₋₁·`ratio`(n) and dₙ = `divisor`(n), until terms change
+/// nothing.
 fn series<R: Real>(first: R, ratio: impl Fn(f64) -> R, divisor: impl Fn(f64) -> f64) -> R {
     let (mut sum, mut term) = (first / divisor(0.0), first);
     for n in 1..1000 {
@@ -154,8 +159,8 @@ fn horner<R: Real>(x: R, coefficients: &[f64]) -> R {
     coefficients.iter().rev().fold(R::from(0.0), |sum, &coefficient| sum * x + coefficient)
 }
 
-/// Chebyshev's polynomial of a degree by its recurrence, from 1 and `first`·x: 1 for the first kind, 2
-/// for the second.
+/// Chebyshev's polynomial of a degree by its recurrence, from 1 and `first`·x: 1 for the first
+/// kind, 2 for the second.
 fn chebyshev<R: Real>(x: R, first: f64, degree: usize) -> R {
     let start = (R::from(1.0), x * first);
     (1..degree).fold(start, |(before, last), _| (last, x * last * 2.0 - before)).1
@@ -225,11 +230,11 @@ fn cubes<R: Real>(values: [R; 3]) -> R {
     sum(&values.map(|value| value.abs().square() * value.abs()))
 }
 
-/// None of these is among the functions that the method was made with. Those were exp, sin, x³, tanh,
-/// 1000 + sin x, eˣ − 1 − x, cos 20x (50x, 100x), the logistic function, x¹⁰, arctan 30x, tanh 20x,
-/// exp(−300x²), 1 − tanh x, x·σ(x), eˣ cos 7x, 10⁴ + x², (10⁵ + x²) − 10⁵, ln, √, x·|x|, Huber's,
-/// x²(3 − 2x) between 0 and 1; GELU by erf, ln Σ eˣ as it stands, E[x²] − E[x]²; and functions with
-/// kinks.
+/// None of these is among the functions that the method was made with. Those were exp, sin, x³,
+/// tanh, 1000 + sin x, eˣ − 1 − x, cos 20x (50x, 100x), the logistic function, x¹⁰, arctan 30x,
+/// tanh 20x, exp(−300x²), 1 − tanh x, x·σ(x), eˣ cos 7x, 10⁴ + x², (10⁵ + x²) − 10⁵, ln, √, x·|x|,
+/// Huber's, x²(3 − 2x) between 0 and 1; GELU by erf, ln Σ eˣ as it stands, E[x²] − E[x]²; and
+/// functions with kinks.
 pub(crate) fn functions() -> Vec<Function> {
     functions! {
         // Elementary functions and what they are made of.
@@ -387,10 +392,12 @@ pub(crate) fn functions() -> Vec<Function> {
         "softmax of 4, its second", |x in -3.0..3.0, b in -3.0..3.0, c in -3.0..3.0, d in -3.0..3.0|
             softmax(&[x, b, c, d], 1),
             -softmax(&[x, b, c, d], 0) * softmax(&[x, b, c, d], 1);
-        "log-softmax of 4, its second", |x in -3.0..3.0, b in -3.0..3.0, c in -3.0..3.0, d in -3.0..3.0|
+        "log-softmax of 4, its second",
+            |x in -3.0..3.0, b in -3.0..3.0, c in -3.0..3.0, d in -3.0..3.0|
             b - log_sum_exp(&[x, b, c, d]),
             -softmax(&[x, b, c, d], 0);
-        "cross-entropy of 4, smoothed", |x in -3.0..3.0, b in -3.0..3.0, c in -3.0..3.0, d in -3.0..3.0|
+        "cross-entropy of 4, smoothed",
+            |x in -3.0..3.0, b in -3.0..3.0, c in -3.0..3.0, d in -3.0..3.0|
             log_sum_exp(&[x, b, c, d]) - (x * 0.025 + b * 0.925 + c * 0.025 + d * 0.025),
             softmax(&[x, b, c, d], 0) - 0.025;
         "layer norm of 5, its first",
@@ -400,18 +407,21 @@ pub(crate) fn functions() -> Vec<Function> {
                 let (y, deviation) = layer_norm(&[x, b, c, d, e]);
                 (-y.square() + 4.0) / 5.0 / deviation
             };
-        "RMS norm of 4, its second", |x in -2.0..2.0, b in -2.0..2.0, c in -2.0..2.0, d in -2.0..2.0|
+        "RMS norm of 4, its second",
+            |x in -2.0..2.0, b in -2.0..2.0, c in -2.0..2.0, d in -2.0..2.0|
             b / root_mean_square(&[x, b, c, d]),
             {
                 let r = root_mean_square(&[x, b, c, d]);
                 -b * x / (r.square() * r * 4.0)
             };
         "variance of 6, in two passes",
-            |x in -3.0..3.0, b in -3.0..3.0, c in -3.0..3.0, d in -3.0..3.0, e in -3.0..3.0, f in -3.0..3.0|
+            |x in -3.0..3.0, b in -3.0..3.0, c in -3.0..3.0, d in -3.0..3.0, e in -3.0..3.0,
+            f in -3.0..3.0|
             squares(&[x, b, c, d, e, f]) / 5.0,
             (x - mean(&[x, b, c, d, e, f])) * 2.0 / 5.0;
         "attention of 3 keys and values",
-            |q in -2.0..2.0, a in -2.0..2.0, b in -2.0..2.0, c in -2.0..2.0, u in -2.0..2.0, v in -2.0..2.0, w in -2.0..2.0|
+            |q in -2.0..2.0, a in -2.0..2.0, b in -2.0..2.0, c in -2.0..2.0, u in -2.0..2.0,
+            v in -2.0..2.0, w in -2.0..2.0|
             {
                 let scores = [q * a, q * b, q * c];
                 softmax(&scores, 0) * u + softmax(&scores, 1) * v + softmax(&scores, 2) * w
@@ -423,13 +433,15 @@ pub(crate) fn functions() -> Vec<Function> {
                 p[0] * u * (a - key) + p[1] * v * (b - key) + p[2] * w * (c - key)
             };
         "A·B·A of 2 × 2 matrices, its first",
-            |a in -2.0..2.0, b in -2.0..2.0, c in -2.0..2.0, d in -2.0..2.0, e in -2.0..2.0, f in -2.0..2.0, g in -2.0..2.0, h in -2.0..2.0|
+            |a in -2.0..2.0, b in -2.0..2.0, c in -2.0..2.0, d in -2.0..2.0, e in -2.0..2.0,
+            f in -2.0..2.0, g in -2.0..2.0, h in -2.0..2.0|
             product(product([a, b, c, d], [e, f, g, h]), [a, b, c, d])[0],
             product([a, b, c, d], [e, f, g, h])[0] + product([e, f, g, h], [a, b, c, d])[0];
         "ln det of 2 × 2", |a in 1.0..3.0, b in -0.7..0.7, c in -0.7..0.7, d in 1.0..3.0|
             (a * d - b * c).ln(),
             d / (a * d - b * c);
-        "inverse of 2 × 2, its first", |a in 1.0..3.0, b in -0.7..0.7, c in -0.7..0.7, d in 1.0..3.0|
+        "inverse of 2 × 2, its first",
+            |a in 1.0..3.0, b in -0.7..0.7, c in -0.7..0.7, d in 1.0..3.0|
             d / (a * d - b * c),
             -d.square() / (a * d - b * c).square();
         "yˣ", |x in -3.0..3.0, y in 0.3..5.0| (y.ln() * x).exp(), (y.ln() * x).exp() * y.ln();
@@ -440,7 +452,8 @@ pub(crate) fn functions() -> Vec<Function> {
             (x / y).atan(),
             y / (x.square() + y.square());
         "cosine of the angle of two vectors",
-            |a in -2.0..2.0, b in -2.0..2.0, c in 0.3..2.0, u in -2.0..2.0, v in -2.0..2.0, w in 0.3..2.0|
+            |a in -2.0..2.0, b in -2.0..2.0, c in 0.3..2.0, u in -2.0..2.0, v in -2.0..2.0,
+            w in 0.3..2.0|
             cosine([a, b, c], [u, v, w]),
             {
                 let length = |x: [Exact; 3]| (x[0].square() + x[1].square() + x[2].square()).sqrt();

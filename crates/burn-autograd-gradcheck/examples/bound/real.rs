@@ -62,8 +62,8 @@ thread_local! {
     static VALUES: RefCell<Vec<Big>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A number with 200 bits: the place of one that is kept until [`clear`](Self::clear), so that it can
-/// be copied like the others.
+/// A number with 200 bits: the place of one that is kept until [`clear`](Self::clear), so that it
+/// can be copied like the others.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Exact(usize);
 

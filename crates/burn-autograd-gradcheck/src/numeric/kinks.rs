@@ -6,12 +6,12 @@ use super::tableau::{Term, tableau};
 /// How far from zero, in bounds, a limit has to be.
 const CERTAIN: f64 = 2.0;
 
-/// Whether the slope or the value itself jumps in the point: whether the difference of the slopes on
-/// both sides, or of the values, has a limit other than zero. In a smooth function both have the limit
-/// zero; and this limit is found like the derivative's, with a bound on its error.
+/// Whether the slope or the value itself jumps in the point: whether the difference of the slopes
+/// on both sides, or of the values, has a limit other than zero. In a smooth function both have the
+/// limit zero; and this limit is found like the derivative's, with a bound on its error.
 ///
-/// What the bound on the derivative covers is none: a kink whose slopes on both sides are within it, or
-/// a jump that it explains over the smallest steps.
+/// What the bound on the derivative covers is none: a kink whose slopes on both sides are within
+/// it, or a jump that it explains over the smallest steps.
 pub(super) fn is_non_smooth(ladder: &Ladder, noise: f64, bound: f64) -> bool {
     let terms = |value: fn(f64, f64) -> f64| -> Vec<Term> {
         let term = |row: &Row| {
@@ -22,8 +22,8 @@ pub(super) fn is_non_smooth(ladder: &Ladder, noise: f64, bound: f64) -> bool {
         ladder.rows.iter().map(term).collect()
     };
     let (bends, jumps) = (terms(|bend, _| bend), terms(|bend, step| bend * step));
-    // What the differences change by with the step, from large steps: the difference of the slopes by
-    // the curvature, which shows in itself, and if it jumps nearby, in the central differences.
+    // What the differences change by with the step, from large steps: the difference of the slopes
+    // by the curvature, which shows in itself, and if it jumps nearby, in the central differences.
     let bent = |pair: &[Row]| {
         let (step, centre) = (pair[0].width() / 2.0, ladder.centre);
         let change = (pair[0].slope(centre) - pair[1].slope(centre)).abs();

@@ -1,35 +1,35 @@
 //! Numeric derivatives that know their own error.
 //!
-//! Central differences on a ladder of steps h₀, h₀/2, h₀/4, …, extrapolated to step zero (Richardson;
-//! Ridders 1982). Each entry of the extrapolation tableau has a bound B = 2·t + R: t is the largest
-//! difference from its neighbours, which measures the truncation; R is the noise of the function,
-//! carried through the same linear combinations. The answer is the entry with the smallest bound among
-//! those that no smaller step contradicts.
+//! Central differences on a ladder of steps h₀, h₀/2, h₀/4, …, extrapolated to step zero
+//! (Richardson; Ridders 1982). Each entry of the extrapolation tableau has a bound B = 2·t + R: t
+//! is the largest difference from its neighbours, which measures the truncation; R is the noise of
+//! the function, carried through the same linear combinations. The answer is the entry with the
+//! smallest bound among those that no smaller step contradicts.
 //!
 //! Every output element is differentiated by itself, before anything is summed. The steps are those
-//! that were realised: the differences are divided by what the rounded points are apart, and where they
-//! are not symmetric the parabola through the three points is differentiated.
+//! that were realised: the differences are divided by what the rounded points are apart, and where
+//! they are not symmetric the parabola through the three points is differentiated.
 //!
 //! # The noise
 //!
 //! A bound on |computed f − exact f| is measured and not assumed.
 //!
 //! - With a companion, the same function in a higher precision ([`Samples::take_with`],
-//!   [`Samples::companion`]), it is 1.5 times the largest difference between the two at the points of
-//!   the ladder.
-//! - Otherwise it is the largest of 4u·max|f|; five standard deviations by difference tables of closely
-//!   spaced values (Moré and Wild, "Estimating computational noise", 2011); twice the grid on which all
-//!   values lie; and, if some steps show no change while others do, the smallest change. If small steps
-//!   contradict everything that large ones agree on, and their second differences allow it, there is
-//!   more noise than that, and as much is supposed.
+//!   [`Samples::companion`]), it is 1.5 times the largest difference between the two at the points
+//!   of the ladder.
+//! - Otherwise it is the largest of 4u·max|f|; five standard deviations by difference tables of
+//!   closely spaced values (Moré and Wild, "Estimating computational noise", 2011); twice the grid
+//!   on which all values lie; and, if some steps show no change while others do, the smallest
+//!   change. If small steps contradict everything that large ones agree on, and their second
+//!   differences allow it, there is more noise than that, and as much is supposed.
 //!
 //! # Kinks
 //!
-//! In a kink the central difference is the mean of two slopes, with a tiny bound. So the difference of
-//! the slopes on both sides is extrapolated too: a limit other than zero, by its own bound, is a kink
-//! ([`Nature::NonSmooth`]). A kink near the point, but not in it, is one that the large steps contain:
-//! the small ones contradict them, and the answer comes from below. A jump of the curvature (Huber's
-//! function, x·|x|) is not a kink.
+//! In a kink the central difference is the mean of two slopes, with a tiny bound. So the difference
+//! of the slopes on both sides is extrapolated too: a limit other than zero, by its own bound, is a
+//! kink ([`Nature::NonSmooth`]). A kink near the point, but not in it, is one that the large steps
+//! contain: the small ones contradict them, and the answer comes from below. A jump of the
+//! curvature (Huber's function, x·|x|) is not a kink.
 #![doc = include_str!("bound.md")]
 
 mod kinks;
@@ -74,8 +74,9 @@ pub struct Estimate {
     pub bound: f64,
     /// What was seen about the function on the way.
     pub nature: Nature,
-    /// How large the derivative of an output that did not change may be and still be lost in rounding:
-    /// in the output's own, or in that of numbers of size one which it is the difference of.
+    /// How large the derivative of an output that did not change may be and still be lost in
+    /// rounding: in the output's own, or in that of numbers of size one which it is the difference
+    /// of.
     pub hidden: f64,
     /// How steeply the output changes over the largest step: the size that its derivative has
     /// nearby, also where it is zero in the point itself.
@@ -87,8 +88,8 @@ pub struct Estimate {
 pub enum Nature {
     /// Nothing against a derivative.
     Smooth,
-    /// The output is the same at every step, to the last bit: it does not depend on the input, or so
-    /// little that its rounding hides it ([`Estimate::hidden`]).
+    /// The output is the same at every step, to the last bit: it does not depend on the input, or
+    /// so little that its rounding hides it ([`Estimate::hidden`]).
     Constant,
     /// The slopes on both sides, or the values, differ however small the step: a kink or a jump.
     NonSmooth,
@@ -251,7 +252,8 @@ impl Samples {
 
     /// The derivative of one output.
     ///
-    /// If the rounding of the input swallows the steps, as near 10⁶ in `f32`, the bound is infinite.
+    /// If the rounding of the input swallows the steps, as near 10⁶ in `f32`, the bound is
+    /// infinite.
     pub fn derivative(&self, output: usize, precision: Precision) -> Estimate {
         self.search(output, precision).estimate
     }
@@ -333,7 +335,8 @@ mod tests {
     }
 
     /// Functions with known derivatives, among them ones with large constants and cancellation. The
-    /// true error, against a derivative in closed form, is below the bound, and the bound is useful.
+    /// true error, against a derivative in closed form, is below the bound, and the bound is
+    /// useful.
     #[test]
     fn the_bound_covers_the_true_error() {
         type F = fn(f64) -> f64;
@@ -374,7 +377,8 @@ mod tests {
     fn kinks_and_jumps_are_seen_and_constants_are_certain() {
         assert_eq!(estimate(0.0, 0.25, f64::abs).nature, Nature::NonSmooth);
         assert_eq!(estimate(0.0, 0.25, |x| x.max(0.0)).nature, Nature::NonSmooth);
-        // A jump in the point itself looks like noise of its own size: nothing is claimed either way.
+        // A jump in the point itself looks like noise of its own size: nothing is claimed either
+        // way.
         let jump = estimate(1.0, 0.25, f64::floor);
         assert!(jump.nature == Nature::NonSmooth || jump.bound > jump.value.abs().max(1.0));
         let constant = estimate(-1.0, 0.25, |x| x.max(0.0));
@@ -409,8 +413,8 @@ mod tests {
         assert_eq!(estimate(1.0, 0.25, |x| x.min(1.0)).nature, Nature::NonSmooth);
     }
 
-    /// A kink nearer than the largest step does not spoil the answer: it comes from steps below. Only
-    /// near the smallest step is it taken for one in the point.
+    /// A kink nearer than the largest step does not spoil the answer: it comes from steps below.
+    /// Only near the smallest step is it taken for one in the point.
     #[test]
     fn kinks_near_the_point_are_avoided() {
         let mut random = SplitMix64::new(3);
@@ -454,6 +458,12 @@ mod tests {
                 let x = centre + offset;
                 let found = estimate(x, 0.25, f);
                 assert_eq!(found.nature, Nature::Smooth, "{name} at {x}");
+                for steps in [1.0, 2.0, 3.0, 5.0] {
+                    let near = (centre - steps * 2f64.powi(-10) * 1.125) as f32;
+                    let near = single(near, |x| f(f64::from(x)) as f32);
+                    let nature = near.derivative(0, Precision::F32).nature;
+                    assert_eq!(nature, Nature::Smooth, "{name}, {steps} steps from {centre}");
+                }
                 if offset == 0.0 {
                     let error = (found.value - derivative(x)).abs();
                     assert!(error <= found.bound, "{name}: {error:e} > {:e}", found.bound);
@@ -463,8 +473,8 @@ mod tests {
         }
     }
 
-    /// Where large steps agree with each other on a wrong value: many periods of an oscillation, and a
-    /// crossing of the error's sign.
+    /// Where large steps agree with each other on a wrong value: many periods of an oscillation,
+    /// and a crossing of the error's sign.
     #[test]
     fn small_steps_contradict_large_ones() {
         let mut random = SplitMix64::new(5);
@@ -475,9 +485,10 @@ mod tests {
             assert!(error <= found.bound, "{x}: {error:e} > {:e}", found.bound);
             assert!(found.bound < 1e-8, "{x}: {:e}", found.bound);
         }
-        let x = -3.443_847_7_f32;
-        let found = single(x, |x| x / (1.0 + (-x).exp())).derivative(0, Precision::F32);
-        let error = (found.value + 7.234_460_779_971_508e-2).abs();
+        // What the central difference is off by, h² − 51.2 h⁴, is the same at the steps ⅛ and 1/16.
+        let cross: Single = |x| 1.0 + x / 2.0 + 2e-3 * (x.powi(3) - 51.2 * x.powi(5));
+        let found = single(0.0, cross).derivative(0, Precision::F32);
+        let error = (found.value - 0.5).abs();
         assert!(error <= found.bound, "{error:e} > {:e}", found.bound);
     }
 
@@ -496,6 +507,27 @@ mod tests {
             let error = (found.value - 2.0 * f64::from(x)).abs();
             assert!(error <= found.bound, "{x}: {error:e} > {:e}", found.bound);
         }
+        // Saturated at every step: the derivative is not zero, but below what rounding hides.
+        let found = single(10.0, |x| 1.0 - x.tanh()).derivative(0, Precision::F32);
+        assert_eq!((found.nature, found.value), (Nature::Constant, 0.0));
+        assert!(10.0f64.cosh().powi(-2) <= found.hidden && found.hidden < 1e-6);
+        // Noise that the closely spaced values do not show, for they are alike; the ladder does.
+        let mut narrow = 0;
+        for _ in 0..200 {
+            let x = random.uniform(-14.0, -9.0);
+            let found = estimate(x, 0.25, |x| (1.0 + x.exp()).ln());
+            let error = (found.value - 1.0 / (1.0 + (-x).exp())).abs();
+            assert_eq!(found.nature, Nature::Smooth, "{x}");
+            assert!(error <= found.bound, "{x}: {error:e} > {:e}", found.bound);
+            narrow += usize::from(found.bound < 2e-13);
+        }
+        assert!(narrow > 160, "the bound is narrow in {narrow} of 200");
+        // By chance small steps agree here.
+        let gelu: Double =
+            |x| x * (1.0 + (0.797_884_560_802_865_4 * (x + 0.044_715 * x * x * x)).tanh()) / 2.0;
+        let found = estimate(-3.914_794_921_875, 0.25, gelu);
+        let error = (found.value + 4.842_832_452_065_613e-4).abs();
+        assert!(error <= found.bound, "{error:e} > {:e}", found.bound);
         // A staircase times x.
         let gelu: Single = |x| x * (1.0 + (0.797_884_6 * (x + 0.044_715 * x * x * x)).tanh()) / 2.0;
         let found = single(-4.966_308_6, gelu).derivative(0, Precision::F32);
@@ -549,8 +581,8 @@ mod tests {
         assert_eq!(samples.derivative(1, Precision::F32).bound, f64::INFINITY);
     }
 
-    /// Points that are no multiples of the steps, so that x + h and x − h are rounded differently; and
-    /// some at which the steps are lost altogether.
+    /// Points that are no multiples of the steps, so that x + h and x − h are rounded differently;
+    /// and some at which the steps are lost altogether.
     #[test]
     fn steps_are_those_that_were_realised() {
         let mut state = SplitMix64::new(17);
@@ -559,6 +591,21 @@ mod tests {
             let found = single(x, |x| x * x).derivative(0, Precision::F32);
             let error = (found.value - 2.0 * f64::from(x)).abs();
             assert!(error <= found.bound, "{x}: {error:e} > {:e}", found.bound);
+        }
+        // Only the points are rounded here, and nothing else hides that they are not symmetric.
+        for x in [0.1f32, 0.7, 3.3] {
+            let square = |delta: f64| {
+                let at = f64::from((f64::from(x) + delta) as f32);
+                (at, vec![at * at])
+            };
+            let exactly = |delta: f64| vec![(f64::from(x) + delta).powi(2)];
+            let samples = Samples::take_with(0.25, Precision::F32, square, exactly);
+            let found = samples.derivative(0, Precision::F32);
+            let error = (found.value - 2.0 * f64::from(x)).abs();
+            assert!(error <= found.bound && found.bound < 1e-9, "{x}: {error:e}, {found:?}");
+            for row in samples.table(0, Precision::F32).rows {
+                assert!((row.slope - 2.0 * f64::from(x)).abs() < 1e-12, "{x}: {row:?}");
+            }
         }
         let found = single(1e6, |x| x / 2.0).derivative(0, Precision::F32);
         assert_eq!((found.nature, found.bound), (Nature::Smooth, f64::INFINITY));

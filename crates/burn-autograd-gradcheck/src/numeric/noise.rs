@@ -18,8 +18,8 @@ pub(super) fn companion(function: &Ladder, companion: &Ladder) -> f64 {
 }
 
 /// The noise from the function alone: the largest of 4u·max|f|, of five standard deviations of each
-/// run, of twice the grid on which all values lie, and, if some steps show no change while others do,
-/// of the smallest change.
+/// run, of twice the grid on which all values lie, and, if some steps show no change while others
+/// do, of the smallest change.
 pub(super) fn blind(ladder: &Ladder, runs: &[Vec<f64>], unit: f64) -> f64 {
     let mut noise = (4.0 * unit * ladder.largest()).max(2.0 * grid(ladder, runs));
     // Of values near the end of the range nothing is left of a unit.
@@ -38,7 +38,8 @@ pub(super) fn blind(ladder: &Ladder, runs: &[Vec<f64>], unit: f64) -> f64 {
 }
 
 /// The largest power of two that all values are multiples of. That of a function which computes in
-/// numbers of its own size is a unit in the last place; (10⁵ + x²) − 10⁵ moves in steps of one of 10⁵.
+/// numbers of its own size is a unit in the last place; (10⁵ + x²) − 10⁵ moves in steps of one of
+/// 10⁵.
 fn grid(ladder: &Ladder, runs: &[Vec<f64>]) -> f64 {
     let spacing = |value: f64| {
         let bits = value.to_bits();

@@ -25,8 +25,8 @@ impl Row {
         self.above + self.below
     }
 
-    /// The slope in x of the parabola through the three points: the central difference, and what the
-    /// rounding of the points adds.
+    /// The slope in x of the parabola through the three points: the central difference, and what
+    /// the rounding of the points adds.
     pub(super) fn slope(&self, centre: f64) -> f64 {
         let central = (self.plus - self.minus) / self.width();
         central - self.bend(centre) * ((self.above - self.below) / self.width())
@@ -47,9 +47,9 @@ impl Row {
 }
 
 impl Ladder {
-    /// The rows that can be used. Large steps may leave a function's range: the ladder begins where it
-    /// is finite. Small ones may be lost in the rounding of the input: it ends where they are not half
-    /// of the one before.
+    /// The rows that can be used. Large steps may leave a function's range: the ladder begins where
+    /// it is finite. Small ones may be lost in the rounding of the input: it ends where they are
+    /// not half of the one before.
     pub(super) fn usable(&self) -> std::ops::Range<usize> {
         let first = self.rows.iter().position(Row::is_finite).unwrap_or(self.rows.len());
         let halved = |large: f64, small: f64| (0.375..=0.625).contains(&(small / large));
@@ -76,8 +76,8 @@ impl Ladder {
         (self.rows.len() / 8).max(1)
     }
 
-    /// How many smaller steps have to confirm an answer: a third of those after the fifth, which leaves
-    /// the short ladder of single precision most of its rows.
+    /// How many smaller steps have to confirm an answer: a third of those after the fifth, which
+    /// leaves the short ladder of single precision most of its rows.
     fn witnesses(&self) -> usize {
         (self.rows.len().saturating_sub(5) / 3).max(1)
     }
@@ -181,10 +181,11 @@ pub(super) fn search(ladder: &Ladder, source: Source<'_>, precision: Precision) 
 
 /// What the bound is at least, where small steps look too good to be noise.
 ///
-/// If some steps change nothing while others do, either small changes are lost, or there are none: then
-/// the derivative is zero. If the function is a straight line to the last bit at small steps and bends
-/// at a larger one, by no more than the rounding of numbers of size one, then a number of that size may
-/// have been rounded on the way: in f32 x·(1 + tanh x) is a staircase times x where tanh x is nearly −1.
+/// If some steps change nothing while others do, either small changes are lost, or there are none:
+/// then the derivative is zero. If the function is a straight line to the last bit at small steps
+/// and bends at a larger one, by no more than the rounding of numbers of size one, then a number of
+/// that size may have been rounded on the way: in f32 x·(1 + tanh x) is a staircase times x where
+/// tanh x is nearly −1.
 fn least_bound(
     ladder: &Ladder,
     slopes: &[Term],
@@ -208,21 +209,22 @@ fn least_bound(
     })
 }
 
-/// By what factor a larger noise has to make the bound smaller: it must explain what a smaller one does
-/// not, and not merely excuse it.
+/// By what factor a larger noise has to make the bound smaller: it must explain what a smaller one
+/// does not, and not merely excuse it.
 const GAIN: f64 = 4.0;
 
 /// The best entry, with the noise as measured, or with more of it.
 ///
-/// The measurement may have seen too little: the values it looked at were by chance alike. The small
-/// steps then contradict every good entry, and all that is left are bad ones from among themselves. So
-/// twice the noise is tried, and twice that, up to what the second differences at the smallest steps
-/// allow: there the function is straight, and they are noise.
+/// The measurement may have seen too little: the values it looked at were by chance alike. The
+/// small steps then contradict every good entry, and all that is left are bad ones from among
+/// themselves. So twice the noise is tried, and twice that, up to what the second differences at
+/// the smallest steps allow: there the function is straight, and they are noise.
 fn with_more_noise(ladder: &Ladder, measured: f64) -> (f64, Option<Entry>) {
     let second = |row: &Row| row.plus - 2.0 * ladder.centre + row.minus;
     let seen = ladder.rows[ladder.rows.len() - ladder.tail() - 1..]
         .windows(2)
-        // A curvature's part in the one is four times that in the other. Of noise there are up to 20.
+        // A curvature's part in the one is four times that in the other. Of noise there are up to
+        // 20.
         .map(|pair| (second(&pair[0]) - 4.0 * second(&pair[1])).abs() / 5.0)
         .fold(0.0, f64::max);
     let widest = ladder.rows[0].width();

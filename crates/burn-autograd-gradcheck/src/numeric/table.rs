@@ -7,8 +7,8 @@ use super::Estimate;
 /// How a derivative was found, step by step: [`Samples::table`](super::Samples::table).
 #[derive(Debug, Clone, PartialEq)]
 pub struct StepTable {
-    /// The steps, from large to small. Those at which the function is not finite, or which are lost in
-    /// the rounding of the input, are left out.
+    /// The steps, from large to small. Those at which the function is not finite, or which are lost
+    /// in the rounding of the input, are left out.
     pub rows: Vec<StepRow>,
     /// What the function's values were taken to be off by.
     pub noise: f64,
@@ -23,10 +23,11 @@ pub struct StepRow {
     pub step: f64,
     /// The central difference.
     pub slope: f64,
-    /// The derivative, extrapolated from this step and those above: the entry with the smallest bound,
-    /// or the one that was chosen.
+    /// The derivative, extrapolated from this step and those above: the entry with the smallest
+    /// bound, or the one that was chosen.
     pub value: f64,
-    /// The bound on its error; infinite for the first two steps, which have nothing to compare with.
+    /// The bound on its error; infinite for the first two steps, which have nothing to compare
+    /// with.
     pub bound: f64,
     /// Whether this is the answer.
     pub chosen: bool,

@@ -22,14 +22,15 @@ pub(super) struct Entry {
 /// Beyond four columns extrapolation gains nothing over the noise.
 const COLUMNS: usize = 4;
 
-/// The entries of each row, made of its term and those above, for values that differ from their limit
-/// by a series in the `power`-th power of the step (Neville's scheme, with the steps as they are). The
-/// bound of an entry is 2·t + R: t its largest difference from its neighbours to the left, above and
-/// diagonally above, R the noise of the terms, carried through the same linear combinations.
+/// The entries of each row, made of its term and those above, for values that differ from their
+/// limit by a series in the `power`-th power of the step (Neville's scheme, with the steps as they
+/// are). The bound of an entry is 2·t + R: t its largest difference from its neighbours to the
+/// left, above and diagonally above, R the noise of the terms, carried through the same linear
+/// combinations.
 ///
-/// An entry needs all its neighbours. A term, which has only one, needs the difference of the two terms
-/// before it as well, in the proportion in which it should have been larger: while the error changes
-/// its sign, two terms may be equal.
+/// An entry needs all its neighbours. A term, which has only one, needs the difference of the two
+/// terms before it as well, in the proportion in which it should have been larger: while the error
+/// changes its sign, two terms may be equal.
 pub(super) fn tableau(terms: &[Term], power: i32) -> Vec<Vec<Entry>> {
     let mut above: Vec<(f64, f64)> = Vec::new();
     let mut before = None;
@@ -70,13 +71,14 @@ pub(super) fn tableau(terms: &[Term], power: i32) -> Vec<Vec<Entry>> {
 /// What an entry must gain after the bounds have risen twice.
 const MUCH: f64 = 16.0;
 
-/// The entry with the smallest bound among those that no term of a smaller step contradicts, and that
-/// at least `witnesses` such terms confirm.
+/// The entry with the smallest bound among those that no term of a smaller step contradicts, and
+/// that at least `witnesses` such terms confirm.
 ///
-/// Large steps may converge to a wrong value: to the mean of the slopes on both sides of a kink that
-/// is nearer than they are, or to nothing in particular over many periods of a function. Smaller steps
-/// tell. Conversely, once there is such an entry and the bounds have risen twice, they rise because of
-/// noise, and what smaller steps gain a little they gain because noisy neighbours agree by accident.
+/// Large steps may converge to a wrong value: to the mean of the slopes on both sides of a kink
+/// that is nearer than they are, or to nothing in particular over many periods of a function.
+/// Smaller steps tell. Conversely, once there is such an entry and the bounds have risen twice,
+/// they rise because of noise, and what smaller steps gain a little they gain because noisy
+/// neighbours agree by accident.
 pub(super) fn best(terms: &[Term], power: i32, witnesses: usize) -> Option<Entry> {
     let stands = |entry: &Entry| {
         let own = &terms[entry.row];

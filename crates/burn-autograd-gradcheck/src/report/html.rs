@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::row::Row;
 use super::{BackendReport, SuiteReport, Summary};
 use crate::suite::Entry;
-use crate::{Verdict, Worst};
+use crate::{Record, Verdict, Worst};
 
 const PAGE: &str = include_str!("html/page.html");
 const STYLE: &str = include_str!("html/style.css");
@@ -18,7 +18,10 @@ const SCRIPT: &str = include_str!("html/script.js");
 /// The matrix has a column for each group; a check that is in none goes under "other". A `case` that
 /// was not checked at all is one whose derivative is not proven.
 const GROUPS: [(&str, &[&str]); 2] = [
-    ("derivative", &["jacobian", "parity", "product", "consistency", "case"]),
+    (
+        "derivative",
+        &["jacobian", "parity", "product", "consistency", "projection", "line", "integers", "case"],
+    ),
     (
         "structure",
         &[
@@ -30,6 +33,11 @@ const GROUPS: [(&str, &[&str]); 2] = [
             "layout",
             "broadcast",
             "accumulation",
+            "twice",
+            "batch",
+            "dependence",
+            "untouched",
+            "threads",
         ],
     ),
 ];
@@ -258,12 +266,13 @@ impl<'a> Data<'a> {
         let digits = if record.verdict == Verdict::Pass { 10 } else { 17 };
         let kept = if whole { row.worst.len() } else { row.worst.len().min(1) };
         self.worst.push(row.worst[..kept].iter().map(|w| worst_row(w, digits, texts)).collect());
-        if !row.causes.is_empty() {
-            self.causes.insert(number, row.causes.iter().map(|text| texts.number(text)).collect());
+        if !record.causes.is_empty() {
+            self.causes
+                .insert(number, record.causes.iter().map(|text| texts.number(text)).collect());
         }
         if whole {
-            if !row.points.is_empty() {
-                let pairs = row.points.iter().flat_map(|&(numeric, analytic)| {
+            if !record.points.is_empty() {
+                let pairs = record.points.iter().flat_map(|&(numeric, analytic)| {
                     // The page shows neither value of a pair without a difference.
                     let distance = analytic - numeric;
                     let second = if distance.is_finite() { distance } else { f64::NAN };
@@ -271,7 +280,7 @@ impl<'a> Data<'a> {
                 });
                 self.points.insert(number, pairs.collect());
             }
-            if let Some(repeat) = &row.repeat {
+            if let Some(repeat) = &record.repeat {
                 self.repeat.insert(number, texts.number(repeat));
             }
         } else {
@@ -339,6 +348,7 @@ pub(super) fn whole(rows: &[Row<'_>]) -> HashSet<usize> {
 
 /// About how many bytes the page needs for what it may leave out.
 fn cost(row: &Row<'_>) -> usize {
-    let repeat = row.repeat.as_ref().map_or(0, String::len);
-    18 * row.points.len() + 80 * row.worst.len().saturating_sub(1) + repeat
+    let Record { points, repeat, .. } = row.record();
+    let repeat = repeat.as_ref().map_or(0, String::len);
+    18 * points.len() + 80 * row.worst.len().saturating_sub(1) + repeat
 }

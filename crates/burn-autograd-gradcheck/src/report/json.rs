@@ -68,17 +68,9 @@ pub(super) fn entries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<
     Vec::<Value>::deserialize(deserializer)?
         .into_iter()
         .map(|mut value| {
-            let error = match Entry::deserialize(&value) {
-                Ok(entry) => return Ok(entry),
-                Err(error) => error,
-            };
-            let missing = without_nulls(&mut value);
-            let mut entry = Entry::deserialize(&value).map_err(|_| D::Error::custom(error))?;
-            if let Some(worst) = &mut entry.record.worst {
-                for name in missing {
-                    *number(worst, name) = f64::NAN;
-                }
-            }
+            let nulls = Nulls::take(&mut value);
+            let mut entry = Entry::deserialize(&value).map_err(D::Error::custom)?;
+            nulls.put(&mut entry);
             Ok(entry)
         })
         .collect()
@@ -86,25 +78,56 @@ pub(super) fn entries<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<
 
 const NUMBERS: [&str; 4] = ["analytic", "numeric", "error", "bound"];
 
-/// Makes an entry readable: replaces the numbers of the worst entry that are `null`, and says which
-/// they were; leaves out such points and further entries.
-fn without_nulls(entry: &mut Value) -> Vec<&'static str> {
-    let mut missing = Vec::new();
-    if let Some(worst) = entry.get_mut("worst").and_then(Value::as_object_mut) {
-        for name in NUMBERS {
-            if let Some(value @ Value::Null) = worst.get_mut(name) {
+/// Where an entry has `null` for a number that is not finite.
+#[derive(Default)]
+struct Nulls {
+    worst: Vec<&'static str>,
+    worst_entries: Vec<(usize, &'static str)>,
+    points: Vec<(usize, usize)>,
+}
+
+impl Nulls {
+    /// Replaces them by a number that can be read.
+    fn take(entry: &mut Value) -> Self {
+        let mut nulls = Self::default();
+        let mut replace = |value: Option<&mut Value>| match value {
+            Some(value @ Value::Null) => {
                 *value = Value::from(0.0);
-                missing.push(name);
+                true
             }
+            _ => false,
+        };
+        // An entry without a worst one has `null` for all of it.
+        if let Some(worst) = entry.get_mut("worst").filter(|worst| worst.is_object()) {
+            nulls.worst.extend(NUMBERS.iter().filter(|name| replace(worst.get_mut(**name))));
+        }
+        let list = entry.get_mut("worst_entries").and_then(Value::as_array_mut);
+        for (number, worst) in list.into_iter().flatten().enumerate() {
+            let names = NUMBERS.iter().filter(|name| replace(worst.get_mut(**name)));
+            nulls.worst_entries.extend(names.map(|name| (number, *name)));
+        }
+        let list = entry.get_mut("points").and_then(Value::as_array_mut);
+        for (number, point) in list.into_iter().flatten().enumerate() {
+            let sides = (0..2).filter(|side| replace(point.get_mut(*side)));
+            nulls.points.extend(sides.map(|side| (number, side)));
+        }
+        nulls
+    }
+
+    /// Makes them NaN.
+    fn put(self, entry: &mut Entry) {
+        let record = &mut entry.record;
+        if let Some(worst) = &mut record.worst {
+            self.worst.iter().for_each(|name| *number(worst, name) = f64::NAN);
+        }
+        for (place, name) in self.worst_entries {
+            *number(&mut record.worst_entries[place], name) = f64::NAN;
+        }
+        for (place, side) in self.points {
+            let point = &mut record.points[place];
+            *(if side == 0 { &mut point.0 } else { &mut point.1 }) = f64::NAN;
         }
     }
-    if let Some(list) = entry.get_mut("worst_entries").and_then(Value::as_array_mut) {
-        list.retain(|worst| NUMBERS.iter().all(|name| !worst[*name].is_null()));
-    }
-    if let Some(list) = entry.get_mut("points").and_then(Value::as_array_mut) {
-        list.retain(|pair| !(pair[0].is_null() || pair[1].is_null()));
-    }
-    missing
 }
 
 fn number<'a>(worst: &'a mut Worst, name: &str) -> &'a mut f64 {

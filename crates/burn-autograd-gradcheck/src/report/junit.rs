@@ -2,7 +2,6 @@ use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::row::Row;
 use super::{BackendReport, Status, SuiteReport};
 use crate::Verdict;
 use crate::suite::Entry;
@@ -126,7 +125,7 @@ impl Outcome {
 }
 
 fn test(out: &mut String, suite: &str, entry: &Entry, outcome: Outcome) -> fmt::Result {
-    let Entry { case, order, record, .. } = entry;
+    let Entry { op, case, backend, dtype, order, record, .. } = entry;
     let name = escape(&format!("{case} / order {order} / {}", record.check));
     let (suite, time) = (escape(suite), time(record.seconds));
     write!(out, "    <testcase classname=\"{suite}\" name=\"{name}\" time=\"{time}\"")?;
@@ -146,22 +145,8 @@ fn test(out: &mut String, suite: &str, entry: &Entry, outcome: Outcome) -> fmt::
     };
     let message = escape(&record.reason);
     write!(out, ">\n      <{element} type=\"{kind}\" message=\"{message}\"")?;
-    let body = escape(&details(entry));
+    let body = escape(&format!("{op} {case} on {backend} {dtype}, order {order}: {record}"));
     writeln!(out, ">{body}</{element}>\n    </testcase>")
-}
-
-/// What the text report says, and what else is known about a failure.
-fn details(entry: &Entry) -> String {
-    let Row { causes, repeat, .. } = Row::new(entry);
-    let Entry { op, case, backend, dtype, order, record, .. } = entry;
-    let mut text = format!("{op} {case} on {backend} {dtype}, order {order}: {record}");
-    for cause in causes {
-        text += &format!("\nmay be: {cause}");
-    }
-    if let Some(repeat) = repeat {
-        text += &format!("\nrepeat: {repeat}");
-    }
-    text
 }
 
 fn close(out: &mut String) {

@@ -104,17 +104,29 @@ fn the_json_has_the_fields_that_others_rely_on() {
 
 #[test]
 fn a_gradient_that_is_not_finite_is_read_again() {
-    let mut report = sample();
-    let mut broken = entry("exp", "fail", &json!({"worst": worst()}));
+    let fields =
+        json!({"worst": worst(), "worst_entries": [worst(), worst()], "points": [[1.5, 2]]});
+    let mut broken = entry("exp", "fail", &fields);
     let found = broken.record.worst.as_mut().expect("a worst entry");
     (found.analytic, found.error) = (f64::NAN, f64::INFINITY);
+    broken.record.worst_entries[1].analytic = f64::NEG_INFINITY;
+    broken.record.points[0].1 = f64::NAN;
+    let mut report = sample();
     report.push(broken);
+    let page = data(&report.to_html().expect("a page"));
+    assert_eq!(page["worst"][5][1][4], "-inf");
+    assert_eq!(page["points"]["5"], json!([1.5, "NaN"]));
+
     let text = report.to_json().expect("JSON");
     let again = SuiteReport::from_json(&text).expect("a report");
-    let found = again.checks[5].record.worst.as_ref().expect("a worst entry");
-    assert!(!found.analytic.is_finite() && !found.error.is_finite());
+    let record = &again.checks[5].record;
+    let found = record.worst.as_ref().expect("a worst entry");
+    assert!(found.analytic.is_nan() && found.error.is_nan());
     assert_eq!((found.numeric, found.bound), (1.5, 1e-9));
-    assert_eq!(data(&report.to_html().expect("a page"))["worst"][5][0][4], "NaN");
+    assert_eq!(record.worst_entries[0].analytic, 2.0);
+    assert!(record.worst_entries[1].analytic.is_nan());
+    assert!(record.points[0].0 == 1.5 && record.points[0].1.is_nan());
+    assert!(again.checks[0].record.worst.is_none());
 }
 
 #[test]
@@ -261,9 +273,9 @@ fn the_page_can_be_read_without_scripts() {
 }
 
 #[test]
-fn the_page_has_what_newer_records_carry() {
+fn the_page_has_what_is_known_of_a_failure() {
     let mut report = SuiteReport::new("0.22.1", 42, Vec::new());
-    let first = entry(
+    report.push(entry(
         "exp",
         "fail",
         &json!({
@@ -273,23 +285,18 @@ fn the_page_has_what_newer_records_carry() {
             "causes": ["a factor"],
             "repeat": "cargo xtask gradcheck exp",
         }),
-    );
-    // Known only where records have these fields.
-    let has = serde_json::to_value(&first).expect("JSON").get("points").is_some();
-    report.push(first);
+    ));
     let data = data(&report.to_html().expect("a page"));
-    if has {
-        assert_eq!(data["worst"][0].as_array().map(Vec::len), Some(2));
-        assert_eq!(data["points"]["0"], json!([1.5, 0.5, 1, 0]));
-        assert_eq!(data["causes"]["0"].as_array().map(Vec::len), Some(1));
-        assert!(data["repeat"]["0"].is_u64());
-        assert!(report.to_junit().contains("repeat: cargo xtask gradcheck exp"));
-    } else {
-        assert_eq!(data["worst"][0].as_array().map(Vec::len), Some(1));
-        assert_eq!(data["points"], json!({}));
-    }
-    assert_eq!(data["worst"][0][0][4], 2);
+    let text = |number: &Value| &data["text"][number.as_u64().expect("a number") as usize];
+    assert_eq!(data["worst"][0].as_array().map(Vec::len), Some(2));
+    assert_eq!(data["worst"][0][1][4], 2);
+    assert_eq!(data["points"]["0"], json!([1.5, 0.5, 1, 0]));
+    assert_eq!(text(&data["causes"]["0"][0]), "a factor");
+    assert_eq!(text(&data["repeat"]["0"]), "cargo xtask gradcheck exp");
     assert_eq!(data["shortened"], json!([]));
+    let junit = report.to_junit();
+    assert_eq!(count(&junit, "cargo xtask gradcheck exp"), 1);
+    assert_eq!(count(&junit, "a factor"), 1);
 }
 
 #[test]
@@ -319,23 +326,18 @@ fn verdicts_have_letters() {
 
 #[test]
 fn what_a_page_leaves_out_is_of_the_loosest_passes() {
-    let row = |entry, error: f64| {
-        let mut worst: crate::Worst = serde_json::from_value(worst()).expect("an entry");
-        worst.error = error * worst.bound;
-        Row {
-            entry,
-            worst: vec![worst],
-            points: vec![(1.0, 1.0); 256],
-            causes: Vec::new(),
-            repeat: None,
-        }
+    let with = |op, verdict, error: f64| {
+        let mut entry = entry(op, verdict, &json!({"worst": worst()}));
+        let found = entry.record.worst.as_mut().expect("a worst entry");
+        found.error = error * found.bound;
+        entry.record.points = vec![(1.0, 1.0); 256];
+        entry
     };
-    let (pass, fail) = (entry("exp", "pass", &json!({})), entry("exp", "fail", &json!({})));
-    let other = entry("relu", "pass", &json!({}));
     // A loose pass that is the only one of its operation, many of another, and a failure.
-    let mut rows = vec![row(&other, 1e-9)];
-    rows.extend((0..1000).map(|number| row(&pass, f64::from(number) / 1000.0)));
-    rows.push(row(&fail, 2.0));
+    let mut entries = vec![with("relu", "pass", 1e-9)];
+    entries.extend((0..1000).map(|number| with("exp", "pass", f64::from(number) / 1000.0)));
+    entries.push(with("exp", "fail", 2.0));
+    let rows: Vec<_> = entries.iter().map(Row::new).collect();
     let whole = whole(&rows);
     assert!(whole.contains(&1001), "the failure");
     assert!(whole.contains(&0), "the only pass of its operation");
