@@ -15,12 +15,12 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{
-    Autodiff, BackendTensor, Dispatch, DispatchAutodiffContext, DispatchKindConversion,
-    DispatchTensor, Flex, TensorMetadata,
+    Autodiff, BackendTensor, DispatchAutodiffContext, DispatchKindConversion, DispatchTensor, Flex,
+    TensorMetadata,
 };
 use burn::tensor::{DType, GradientCheckpointingStrategy, Tensor, TensorData};
+use burn_autograd::Var;
 use burn_autograd::gradcheck::{Gradcheck, Report, Subject};
-use burn_autograd::{Function, Var};
 
 use super::Mutant;
 use super::tools::{Op, elementwise, tensor};

@@ -2,7 +2,7 @@
 
 use burn::tensor::{DType, Tensor};
 use burn_autograd::Var;
-use burn_autograd::gradcheck::{Gradcheck, Report};
+use burn_autograd::gradcheck::Gradcheck;
 
 use super::Mutant;
 use super::tools::{Op, constant, elementwise, sweep, tensor};
@@ -221,8 +221,8 @@ pub(super) fn mutants() -> Vec<Mutant> {
                 elementwise(
                     |x| x.slice(3..4) * 3.0,
                     move |_, g| {
-                        let (g, rest) = (g * 3.0, 3);
-                        let zeros = g.full([rest], 0.0);
+                        let g = g * 3.0;
+                        let zeros = g.full([3], 0.0);
                         Var::cat(&if planted { [g, zeros] } else { [zeros, g] }, 0)
                     },
                 )
@@ -344,7 +344,7 @@ impl Padded for Var {
             if rest[dim] == 0 {
                 return x;
             }
-            let zeros = x.full(rest.as_slice(), 0.0);
+            let zeros = x.full(rest, 0.0);
             Self::cat(&[x, zeros], dim)
         })
     }
