@@ -16,7 +16,7 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use ndarray::Array1;
 
 mod shared;
@@ -26,19 +26,12 @@ use shared::cubic::{FROM_A_CURVE, FROM_ZERO, LEARNING_RATE, curve, formula};
 use shared::fit::{Losses, Progress, STEPS, grid, sine};
 use shared::plot::{Picture, Plot};
 
-/// Fits a cubic polynomial to sin(x) with plain arrays and gradients written by hand.
+/// Fits a cubic polynomial to sin(x) with arrays of the ndarray crate, in f64, and gradients written by
+/// hand. There is no backend to choose.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// What computes: arrays of the ndarray crate, in f64; there is no backend of Burn in this.
-    #[arg(long, value_enum, default_value_t = Arrays::Ndarray)]
-    backend: Arrays,
     #[command(flatten)]
     plot: Plot,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Arrays {
-    Ndarray,
 }
 
 /// The points, their powers, and what is to be fitted.
@@ -100,7 +93,6 @@ fn least_squares(data: &Data) -> [f64; 4] {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let Arrays::Ndarray = arguments.backend;
     let (points, values) = (grid(), sine(&grid()));
     let x = Array1::from_vec(points.clone());
     let data = Data { x2: &x * &x, x3: &x * &x * &x, x, y: Array1::from_vec(values.clone()) };

@@ -131,8 +131,10 @@ fn main() -> ExitCode {
     checks.expect_all("parameters", &parameters, &[0.0005, 0.856242, 0.0005, -0.093829], hop);
 
     // With momentum, again by the definition in plain f64; and in the end near the least loss.
+    // The same formulas in C, in NumPy and in Burn give 9.50266 to 9.50282: the gradients of a and c are
+    // roundings alone at first, and are divided by their own size.
     let at_99 = losses_with_momentum.at(99);
-    checks.expect("loss at 99 with momentum", at_99, 9.502787, precision.pick(1e-6, 1e-3));
+    checks.expect("loss at 99 with momentum", at_99, 9.502787, precision.pick(5e-4, 1e-3));
     let at_1999 = losses_with_momentum.at(1999);
     checks.expect("loss at 1999 with momentum", at_1999, 8.817165, 0.1);
     checks.finish("These are PyTorch's numbers, as closely as Burn's RmsProp can give them.")

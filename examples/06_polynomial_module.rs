@@ -102,8 +102,6 @@ fn main() -> ExitCode {
         .save_file(&file)
         .and_then(|()| Polynomial3::new([1.0; 4], &device).try_load_file(&file))
         .unwrap_or_else(|error| leave(&format!("{}: {error}", file.display())));
-    // Whether or not it can be removed, the file has served.
-    let _ = std::fs::remove_file(&file);
     println!("Loaded: {loaded}");
 
     arguments.plot.draw(&Picture {
@@ -125,5 +123,8 @@ fn main() -> ExitCode {
     let rounding = precision.pick(1e-14, 1e-5);
     let (ours, fused) = (numbers(&loaded.forward(x.clone())), numbers(&fused.forward(x)));
     checks.expect_all("the library's curve", &fused, &ours, rounding);
+    // Not before: what is loaded is read from the file when it is needed. Whether or not it can be
+    // removed, it has served.
+    let _ = std::fs::remove_file(&file);
     checks.finish("These are the numbers of 01_by_hand, before and after the file.")
 }

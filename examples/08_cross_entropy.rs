@@ -130,6 +130,6 @@ fn main() -> ExitCode {
     let e: Tensor<2> = matrix(large, &device).exp();
     let naive = number(&-(e.clone() / e.sum_dim(1)).log().slice([0..2, 0..1]).mean());
     println!("±1e4, by the formula: loss {naive}");
-    checks.expect_that("the formula fails at ±1e4", !((naive - 1e4).abs() < 1.0));
+    checks.expect_that("the formula fails at ±1e4", naive.is_nan() || (naive - 1e4).abs() >= 1.0);
     checks.finish("These are PyTorch's numbers.")
 }

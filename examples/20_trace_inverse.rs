@@ -168,7 +168,7 @@ fn checker(precision: Precision) -> Gradcheck {
 /// Verdict, number of wrong entries of the Jacobian, and those that are most wrong.
 fn summary(name: &str, report: &Report) -> String {
     let mut text = format!("by {name} alone: {}", report.verdict());
-    for record in report.records.iter().take(1) {
+    if let Some(record) = report.records.first() {
         let (right, all) = record.coverage;
         text += &format!(", {} of {all} entries wrong, most of all", all - right);
         for entry in record.worst_entries.iter().take(3) {

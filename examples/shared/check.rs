@@ -42,15 +42,12 @@ impl Checks {
     }
 
     /// Expects two values to be equal.
-    pub(crate) fn expect_equal<T: PartialEq<U>, U>(
+    pub(crate) fn expect_equal<T: PartialEq<U> + Debug, U: Debug>(
         &mut self,
         name: impl Display,
         found: T,
         expected: U,
-    ) where
-        T: Debug,
-        U: Debug,
-    {
+    ) {
         self.record(found == expected, || format!("{name}: expected {expected:?}, got {found:?}"));
     }
 

@@ -80,7 +80,7 @@ pub use rule::{Context, Rule, Saved};
 pub use tape::without_recording;
 pub use tensors::{Argument, Arguments, Tensors, Vars};
 pub use transform::{
-    Jacobian, Pullback, Transform, evaluate, evaluate_all, grad, hessian, hvp, jacobian, jvp, nth_derivative,
-    value_and_grad, vjp,
+    Jacobian, Pullback, Transform, evaluate, evaluate_all, grad, hessian, hvp, jacobian, jvp,
+    nth_derivative, value_and_grad, vjp,
 };
 pub use var::{Index, Mask, Ranges, Var};

@@ -425,6 +425,10 @@ impl Gradcheck {
         if inputs.iter().all(Array::is_empty) {
             records.insert(0, vacuous("no input has an element"));
         }
+        let place = Place { subject, device, dtype };
+        if place.forward(inputs).is_ok_and(|outputs| outputs.iter().all(Array::is_empty)) {
+            records.insert(0, vacuous("no output has an element"));
+        }
         Report { records }
     }
 

@@ -246,10 +246,11 @@ impl Place<'_> {
             .zip(mode.tracked)
             .enumerate()
             .map(|(index, ((input, leaf), &tracked))| {
-                if !tracked {
-                    return None;
-                }
+                // Also of one that is not tracked, which must have none.
                 let gradient = Dispatch::grad(leaf, &grads)?;
+                if !tracked {
+                    return Some(restored(&read(gradient), input, mode.layout));
+                }
                 if let Some(misfit) = misfit(index, leaf, &gradient, &plain, &values) {
                     misfits.push(misfit);
                     return None;

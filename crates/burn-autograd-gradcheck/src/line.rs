@@ -199,7 +199,8 @@ pub(crate) fn check(place: &Place<'_>, inputs: &[Array], settings: &Settings) ->
             draft.lower(Verdict::Unchecked, format!("a kink near input {input} at {index:?}"));
             continue;
         }
-        if error.is_nan() || error > bound {
+        let fits = error <= bound;
+        if !fits {
             draft.lower(
                 Verdict::Fail,
                 format!(
@@ -212,7 +213,8 @@ pub(crate) fn check(place: &Place<'_>, inputs: &[Array], settings: &Settings) ->
         let scale = change.abs().max(integral.abs());
         if scale > 0.0 {
             let detects = bound / scale;
-            if detects > DETECTS {
+            let enough = detects <= DETECTS;
+            if !enough {
                 draft.lower(
                     Verdict::Unchecked,
                     format!(

@@ -82,7 +82,8 @@ pub(crate) fn check(
             let bound = (4.0 * unit + intrinsic) * expected.abs() + value_condition[row];
             let error = (value - expected).abs();
             let bound = settings.widened(error, bound, expected.abs(), largest_value);
-            if error.is_nan() || error > bound {
+            let fits = error <= bound;
+            if !fits {
                 draft.lower(
                     Verdict::Fail,
                     format!(

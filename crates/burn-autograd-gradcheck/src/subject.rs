@@ -12,7 +12,7 @@ pub struct Subject {
     inputs: usize,
     call: Arc<Erased>,
     names: Vec<String>,
-    surrogate: Option<Arc<Subject>>,
+    surrogate: Option<Arc<Self>>,
 }
 
 impl fmt::Debug for Subject {

@@ -1,7 +1,7 @@
 //! Normalisations and pooling.
 
 use burn::module::{Param, ParamId};
-use burn::nn::{GroupNorm, InstanceNorm, LayerNorm, RmsNorm};
+use burn::nn::{GroupNorm, InstanceNorm, LayerNormConfig, RmsNorm};
 use burn::tensor::Tensor;
 use burn::tensor::module::{
     adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d, avg_pool1d, avg_pool2d,
@@ -36,8 +36,8 @@ fn norms(random: &mut SplitMix64) -> Vec<Case> {
             "nn::LayerNorm",
             uniform(random, &[&[2, 2, 5], &[5], &[5]]),
             |(x, gamma, beta): Affine<3>| {
-                let norm =
-                    LayerNorm { gamma: param(gamma), beta: Some(param(beta)), epsilon: 1e-5 };
+                let mut norm = LayerNormConfig::new(5).init(&x.device());
+                (norm.gamma, norm.beta) = (param(gamma), Some(param(beta)));
                 norm.forward(x)
             },
         )
