@@ -42,6 +42,11 @@ impl Settings {
 /// slope nearby, are judged on that scale.
 pub(crate) const NEGLIGIBLE: f64 = 1e-3;
 
+/// An error that is larger than its bound by this factor needs no second ladder, whose own bound may be
+/// too wide to say anything. In the experiment of [`numeric`](crate::numeric) no error was larger than 2.7
+/// bounds in 900,000 trials; next to a singularity bounds may be short by a factor of 20.
+pub(crate) const CERTAIN: f64 = 100.0;
+
 /// The outputs, once they are known to be there and the same each time.
 pub(crate) fn outputs(
     place: &Place<'_>,
@@ -142,7 +147,8 @@ pub(crate) fn check(
                 );
                 continue;
             }
-            if !fits(error, bound) && found.nature != Nature::NonSmooth {
+            let doubtful = !fits(error, bound) && (error.is_nan() || error <= CERTAIN * bound);
+            if doubtful && found.nature != Nature::NonSmooth {
                 // Twice is needed for a failure: on other steps, and more of them.
                 if let std::collections::hash_map::Entry::Vacant(entry) = second.entry(column) {
                     let again = Settings {

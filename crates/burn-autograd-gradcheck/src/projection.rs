@@ -20,7 +20,7 @@ use std::ops::Range;
 
 use crate::draft::Draft;
 use crate::evaluate::{Mode, Panicked, Place};
-use crate::jacobian::{Settings, outputs};
+use crate::jacobian::{CERTAIN, Settings, outputs};
 use crate::numeric::{Nature, Samples};
 use crate::proven::{Evidence, Flat, Proven, cotangents, flatten, missing, rounding};
 use crate::record::{Record, Verdict, Worst};
@@ -37,9 +37,6 @@ const BLOCKS: usize = 32;
 
 /// Failing blocks that are followed to the entry; more of them tell no more.
 const FOLLOWED: usize = 3;
-
-/// No bound has been seen to be off by this factor: a second ladder would say the same.
-const CERTAIN: f64 = 1e6;
 
 /// How many cotangents.
 const COTANGENTS: u64 = 2;

@@ -70,7 +70,7 @@ struct Outcome {
     verdict: Option<Verdict>,
     /// Of the function without.
     twin: Option<Verdict>,
-    /// The first reason for a failure; or why the mistake cannot be made.
+    /// The first reason why it does not pass; or why the mistake cannot be made.
     reason: String,
     /// What is wrong with the twin, if it does not pass.
     twin_reason: String,
@@ -173,7 +173,9 @@ fn outcome(mutant: &Mutant) -> Outcome {
     };
     let (report, twin) = (run(true), run(false));
     let failed = report.records.iter().filter(|record| record.verdict == Verdict::Fail);
-    let first = failed.clone().next();
+    // Of what was not found, why it could not be.
+    let open = report.records.iter().find(|record| record.verdict != Verdict::Pass);
+    let first = failed.clone().next().or(open);
     Outcome {
         number,
         name,
