@@ -90,7 +90,7 @@ impl Nulls {
     /// Replaces them by a number that can be read.
     fn take(entry: &mut Value) -> Self {
         let mut nulls = Self::default();
-        let mut replace = |value: Option<&mut Value>| match value {
+        let replace = |value: Option<&mut Value>| match value {
             Some(value @ Value::Null) => {
                 *value = Value::from(0.0);
                 true
