@@ -69,6 +69,8 @@ pub(crate) struct Exact(usize);
 
 impl Exact {
     fn keep(value: Big) -> Self {
+        // Some results that are exact, as e⁰, have no precision of their own.
+        let value = if value.precision() == 0 { value.with_precision(BITS).value() } else { value };
         VALUES.with_borrow_mut(|values| {
             values.push(value);
             Self(values.len() - 1)

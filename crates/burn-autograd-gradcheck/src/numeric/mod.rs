@@ -21,7 +21,8 @@
 //!   closely spaced values (Moré and Wild, "Estimating computational noise", 2011); twice the grid
 //!   on which all values lie; and, if some steps show no change while others do, the smallest
 //!   change. If small steps contradict everything that large ones agree on, and their second
-//!   differences allow it, there is more noise than that, and as much is supposed.
+//!   differences allow it, there is more noise than that, and as much is supposed. What numbers of
+//!   size one, rounded on the way, may have hidden from all this is added to the bound.
 //!
 //! # Kinks
 //!
@@ -610,6 +611,22 @@ mod tests {
         let found = single(1e6, |x| x / 2.0).derivative(0, Precision::F32);
         assert_eq!((found.nature, found.bound), (Nature::Smooth, f64::INFINITY));
         assert!(found.value.is_finite());
+    }
+
+    /// Where an output is large for other reasons, the smallest steps change nothing; the large ones
+    /// tell enough.
+    #[test]
+    fn stillness_that_the_noise_explains_costs_nothing() {
+        let longer = Precision { rows: 30, ..Precision::F64 };
+        for first_step in [0.25, 0.175] {
+            let samples = Samples::take(0.75, first_step, longer, |delta| {
+                (0.75 + delta, vec![3e5 + 1e-3 * (0.75f64 + delta).powi(2)])
+            });
+            assert!(samples.rows.iter().any(|pair| pair.plus == pair.minus));
+            let found = samples.derivative(0, longer);
+            assert!((found.value - 1.5e-3).abs() <= found.bound, "{found:?}");
+            assert!(found.bound <= 1e-8, "{found:?}");
+        }
     }
 
     /// Values at both ends of the range of numbers.

@@ -17,24 +17,22 @@ pub(super) fn companion(function: &Ladder, companion: &Ladder) -> f64 {
     (1.5 * noise).max(4.0 * (f64::EPSILON / 2.0) * function.largest())
 }
 
-/// The noise from the function alone: the largest of 4u·max|f|, of five standard deviations of each
-/// run, of twice the grid on which all values lie, and, if some steps show no change while others
-/// do, of the smallest change.
-pub(super) fn blind(ladder: &Ladder, runs: &[Vec<f64>], unit: f64) -> f64 {
-    let mut noise = (4.0 * unit * ladder.largest()).max(2.0 * grid(ladder, runs));
+/// The noise from the function alone: 4u·max|f|, or five standard deviations of a run.
+pub(super) fn measured(ladder: &Ladder, runs: &[Vec<f64>], unit: f64) -> f64 {
     // Of values near the end of the range nothing is left of a unit.
-    noise = noise.max(f64::MIN_POSITIVE);
-    for run in runs {
-        noise = noise.max(5.0 * of_run(run).unwrap_or(0.0));
-    }
+    let noise = (4.0 * unit * ladder.largest()).max(f64::MIN_POSITIVE);
+    runs.iter().filter_map(|run| of_run(run)).fold(noise, |noise, sigma| noise.max(5.0 * sigma))
+}
+
+/// The noise if the function moves in steps: twice the grid on which all values lie, or the smallest
+/// change between the two points of a row, if in others there is none.
+pub(super) fn of_steps(ladder: &Ladder, runs: &[Vec<f64>]) -> f64 {
+    let grid = 2.0 * grid(ladder, runs);
     let changes = || ladder.rows.iter().map(|row| (row.plus - row.minus).abs());
-    if changes().any(|change| change == 0.0) {
-        let smallest = changes().filter(|&change| change > 0.0).fold(f64::INFINITY, f64::min);
-        if smallest.is_finite() {
-            noise = noise.max(smallest);
-        }
+    if changes().all(|change| change > 0.0) {
+        return grid;
     }
-    noise
+    changes().filter(|&change| change > 0.0).reduce(f64::min).map_or(grid, |least| grid.max(least))
 }
 
 /// The largest power of two that all values are multiples of. That of a function which computes in

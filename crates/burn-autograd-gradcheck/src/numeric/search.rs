@@ -155,21 +155,27 @@ pub(super) fn search(ladder: &Ladder, source: Source<'_>, precision: Precision) 
         return Search { estimate, noise: 0.0, slopes: ladder.slopes(0.0), chosen: None };
     }
 
-    let (noise, chosen) = match source {
+    let (noise, chosen, least) = match source {
         Source::Companion(companion) => {
             let noise = noise::companion(ladder, companion);
             let slopes = ladder.slopes(noise);
             let confirmed = tableau::best(&slopes, SLOPES, ladder.witnesses());
-            (noise, confirmed.or_else(|| tableau::best(&slopes, SLOPES, 0)))
+            (noise, confirmed.or_else(|| tableau::best(&slopes, SLOPES, 0)), 0.0)
         }
-        Source::Blind(runs) => with_more_noise(ladder, noise::blind(ladder, runs, precision.unit)),
+        Source::Blind(runs) => {
+            let measured = noise::measured(ladder, runs, precision.unit);
+            let (noise, chosen) =
+                with_more_noise(ladder, measured.max(noise::of_steps(ladder, runs)));
+            let least = chosen.map_or(0.0, |entry| {
+                let still = where_still(ladder, &entry, measured);
+                still.max(where_rounded(ladder, &entry, noise, precision.unit))
+            });
+            (noise, chosen, least)
+        }
     };
     let slopes = ladder.slopes(noise);
-    let (value, mut bound) =
-        chosen.map_or((slopes[0].value, f64::INFINITY), |entry| (entry.value, entry.bound));
-    if matches!(source, Source::Blind(_)) {
-        bound = bound.max(least_bound(ladder, &slopes, chosen, precision));
-    }
+    let (value, bound) = chosen
+        .map_or((slopes[0].value, f64::INFINITY), |entry| (entry.value, entry.bound.max(least)));
     let kink = kinks::is_non_smooth(ladder, noise, bound);
     let nature = if kink { Nature::NonSmooth } else { Nature::Smooth };
     let first = &ladder.rows[0];
@@ -179,34 +185,37 @@ pub(super) fn search(ladder: &Ladder, source: Source<'_>, precision: Precision) 
     Search { estimate, noise, slopes, chosen }
 }
 
-/// What the bound is at least, where small steps look too good to be noise.
+/// What the bound is at least, where some steps change nothing, though by the others they should change
+/// more than the noise that was measured: either changes are lost, or there are none, and the
+/// derivative is zero.
+fn where_still(ladder: &Ladder, chosen: &Entry, measured: f64) -> f64 {
+    let expected = |row: &Row| chosen.value.abs() * row.width();
+    let lost = |row: &Row| row.is_still(ladder.centre) && expected(row) > 2.0 * measured;
+    if ladder.rows.iter().any(lost) { chosen.value.abs() } else { 0.0 }
+}
+
+/// What the bound is at least, if numbers of size one may have been rounded on the way.
 ///
-/// If some steps change nothing while others do, either small changes are lost, or there are none:
-/// then the derivative is zero. If the function is a straight line to the last bit at small steps
-/// and bends at a larger one, by no more than the rounding of numbers of size one, then a number of
-/// that size may have been rounded on the way: in f32 x·(1 + tanh x) is a staircase times x where
-/// tanh x is nearly −1.
-fn least_bound(
-    ladder: &Ladder,
-    slopes: &[Term],
-    chosen: Option<Entry>,
-    precision: Precision,
-) -> f64 {
-    let Some(chosen) = chosen else { return 0.0 };
-    if ladder.rows.iter().any(|row| row.is_still(ladder.centre)) {
-        return chosen.value.abs();
-    }
-    let (above, straight) = slopes.split_at(chosen.row);
-    if straight.len() < 3 || straight.iter().any(|slope| slope.value != chosen.value) {
+/// In x·(1 + tanh x), where tanh x is nearly −1, that makes a staircase times x: small steps agree with
+/// each other on a stair, and not with the large ones. The noise of the function's own size does not
+/// explain it, that of numbers of size one would. So both are included: what they agree on, and what
+/// would then be the answer.
+fn where_rounded(ladder: &Ladder, chosen: &Entry, noise: f64, unit: f64) -> f64 {
+    let larger = 4.0 * unit * ladder.largest().max(1.0);
+    if larger <= noise {
         return 0.0;
     }
-    let rounding = 4.0 * precision.unit * ladder.largest().max(1.0);
-    let bent = above.iter().rfind(|slope| slope.value != chosen.value);
-    bent.map_or(0.0, |slope| {
-        let difference = (slope.value - chosen.value).abs();
-        let noise = 2.0 * rounding / slope.step;
-        if difference <= noise { difference + noise } else { 0.0 }
-    })
+    let Some(other) = tableau::best(&ladder.slopes(larger), SLOPES, ladder.witnesses()) else {
+        return 0.0;
+    };
+    // Its bound with the smaller noise.
+    let tableau = tableau::tableau(&ladder.slopes(noise), SLOPES);
+    let same = tableau[other.row].iter().find(|entry| entry.value == other.value);
+    let difference = (other.value - chosen.value).abs();
+    match same {
+        Some(same) if difference > same.bound + chosen.bound => difference + same.bound,
+        _ => 0.0,
+    }
 }
 
 /// By what factor a larger noise has to make the bound smaller: it must explain what a smaller one
