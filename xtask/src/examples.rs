@@ -20,10 +20,9 @@ pub(crate) struct Arguments {
 const BACKENDS: [&str; 3] = ["flex", "ndarray", "wgpu"];
 
 /// Those that `cargo xtask test` runs on flex alone, and why.
-const LONG: [(&str, &str); 3] = [
+const LONG: [(&str, &str); 2] = [
     ("pinn", "trains a network for 10,000 steps"),
     ("pinn_heat", "trains a network for thousands of steps"),
-    ("fits", "fits several models by thousands of steps each"),
 ];
 
 /// Something failed.
