@@ -514,6 +514,18 @@ mod tests {
                 }
             }
         }
+        // A class that is certain costs nothing at all.
+        for others in 0..70 {
+            let mut logits = vec![-500.0f32; others + 1];
+            logits[others] = 0.5;
+            let targets = [others as i64];
+            let settings = Settings { label_smoothing: 0.0, ..problem(&[], 0).settings };
+            let problem =
+                Problem { classes: others + 1, targets: &targets, weight: None, settings };
+            let (loss, sums, _) = forward(&logits, problem);
+            assert_eq!((loss[0], &sums[..]), (0.0, &[0.5, 1.0][..]));
+            assert!(backward(&logits, &sums, &[1.0], problem).iter().all(|dx| *dx == 0.0));
+        }
     }
 
     /// Below and above the size from which rows are computed in parallel.

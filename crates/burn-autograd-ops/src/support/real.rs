@@ -28,7 +28,8 @@ pub(crate) trait Real:
     const LOWER: Self;
 
     /// eˣ⁄[`LOWER`](Self::LOWER) for x ≤ 0 and NaN, in fewer steps than [`exp`](Self::exp): no
-    /// 2ⁿ⁄`LOWER` is subnormal. A product with `LOWER` makes it eˣ, and so does that of a sum.
+    /// 2ⁿ⁄`LOWER` is subnormal. A product with `LOWER` makes it eˣ, and so does that of a sum. It is 0
+    /// far below the smallest number that `exp` has.
     fn raised_exp(self) -> Self;
 }
 
@@ -70,7 +71,10 @@ macro_rules! exponential {
             // As above, and what is in the low bits is the exponent field of 2ⁿ⁄LOWER.
             const SHIFT: $float =
                 1.5 * (1u64 << $mantissa) as $float + ($bias + $mantissa + 10) as $float;
-            let x = if self < $low { $low } else { self };
+            // Below, the field is 0, and so is the number.
+            const LEAST: $float =
+                -(($bias + $mantissa + 10) as $float) * std::f64::consts::LN_2 as $float;
+            let x = if self < LEAST { LEAST } else { self };
             let (shifted, r) = exponential!(@reduce $float, x, SHIFT, $ln2_high, $ln2_low);
             let mut p: $float = $first;
             $(p = fused!(p, r, $coefficient);)+
@@ -227,8 +231,13 @@ mod tests {
     fn raised_exp_is_right_at_the_ends() {
         assert_eq!(0.0f32.raised_exp() * f32::LOWER, 1.0);
         assert_eq!(0.0f64.raised_exp() * f64::LOWER, 1.0);
-        assert_eq!(f32::NEG_INFINITY.raised_exp() * f32::LOWER, 0.0);
-        assert_eq!(f64::NEG_INFINITY.raised_exp() * f64::LOWER, 0.0);
+        // A term that is nothing must not count in a sum of raised ones either.
+        for x in [f32::NEG_INFINITY, f32::MIN, -1e4, -111.3] {
+            assert_eq!(x.raised_exp(), 0.0, "{x}");
+        }
+        for x in [f64::NEG_INFINITY, f64::MIN, -1e4, -752.5] {
+            assert_eq!(x.raised_exp(), 0.0, "{x}");
+        }
         assert!(f32::NAN.raised_exp().is_nan() && f64::NAN.raised_exp().is_nan());
         let (small, exact) = ((-100.0f32).raised_exp() * f32::LOWER, (-100.0f64).exp());
         assert!((f64::from(small) - exact).abs() <= f64::from(f32::from_bits(1)));
