@@ -2,8 +2,9 @@
 //! sub-passes (its maximum, then the sum) find it in the cache.
 
 use std::mem::MaybeUninit;
+use std::ops::Add;
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::{Reduction, Settings, check_targets};
@@ -79,18 +80,8 @@ pub(super) fn forward<T: Real>(logits: &[T], problem: Problem<'_, T>) -> (Vec<T>
         let arch = Arch::new();
         let total = problem.sum_of_weights();
         let run = |(task, (((logits, maxima), sums), losses)): (usize, Block<'_, T>)| {
-            arch.dispatch(
-                #[inline(always)]
-                || {
-                    let rows = logits.chunks_exact(problem.classes);
-                    for (index, row) in rows.enumerate() {
-                        let found = Sums::of(row);
-                        maxima[index] = found.max;
-                        sums[index] = T::from_f64(found.sum());
-                        losses[index] = loss(row, task * size + index, problem, found, total);
-                    }
-                },
-            );
+            let first = task * size;
+            arch.dispatch(Rows { logits, maxima, sums, losses, problem, first, total });
         };
         let logits = logits.par_chunks(size * problem.classes);
         let tasks = logits
@@ -121,6 +112,34 @@ pub(super) fn forward<T: Real>(logits: &[T], problem: Problem<'_, T>) -> (Vec<T>
 /// Logits, maxima, sums and losses of some rows.
 type Block<'a, T> = (((&'a [T], &'a mut [T]), &'a mut [T]), &'a mut [f64]);
 
+/// The forward of some rows. (A closure would do, but its call is not always inlined to where there
+/// are vector instructions.)
+struct Rows<'a, T> {
+    logits: &'a [T],
+    maxima: &'a mut [T],
+    sums: &'a mut [T],
+    losses: &'a mut [f64],
+    problem: Problem<'a, T>,
+    /// Which row is the first.
+    first: usize,
+    total: f64,
+}
+
+impl<T: Real> WithSimd for Rows<'_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { logits, maxima, sums, losses, problem, first, total } = self;
+        for (index, row) in logits.chunks_exact(problem.classes).enumerate() {
+            let found = Sums::of(row);
+            maxima[index] = found.max;
+            sums[index] = T::from_f64(found.sum());
+            losses[index] = loss(row, first + index, problem, found, total);
+        }
+    }
+}
+
 /// A row's maximum m; how many of its elements are that, for which eˣ⁻ᵐ is 1; and Σ eˣ⁻ᵐ over the others.
 #[derive(Clone, Copy)]
 struct Sums<T> {
@@ -129,47 +148,77 @@ struct Sums<T> {
     rest: f64,
 }
 
+#[inline(always)]
+fn larger<T: Real>(a: T, b: T) -> T {
+    if b > a { b } else { a }
+}
+
+/// The largest lane, or the sum of the lanes: half of them with the other half, as long as there are two.
+#[inline(always)]
+fn fold<T: Copy>(mut lanes: [T; LANES], f: impl Fn(T, T) -> T) -> T {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for lane in 0..half {
+            lanes[lane] = f(lanes[lane], lanes[lane + half]);
+        }
+        half /= 2;
+    }
+    lanes[0]
+}
+
+/// The end of a row, and behind it −∞, which counts for nothing.
+#[inline(always)]
+fn filled<T: Real>(rest: &[T]) -> [T; LANES] {
+    let mut chunk = [T::from_f64(f64::NEG_INFINITY); LANES];
+    chunk[..rest.len()].copy_from_slice(rest);
+    chunk
+}
+
+/// Adds how many elements are the maximum, and the raised exponentials of the others.
+#[inline(always)]
+fn add<T: Real>(sums: &mut [[f64; LANES]; 2], max: T, chunks: &[[T; LANES]]) {
+    let one = T::from_f64(1.0);
+    let mut ones = [T::ZERO; LANES];
+    let mut others = [T::ZERO; LANES];
+    for chunk in chunks {
+        for lane in 0..LANES {
+            let shifted = chunk[lane] - max;
+            let is_max = shifted == T::ZERO;
+            ones[lane] = ones[lane] + if is_max { one } else { T::ZERO };
+            others[lane] = others[lane] + if is_max { T::ZERO } else { shifted.raised_exp() };
+        }
+    }
+    for lane in 0..LANES {
+        sums[0][lane] += ones[lane].to_f64();
+        sums[1][lane] += others[lane].to_f64();
+    }
+}
+
 impl<T: Real> Sums<T> {
     /// Two sub-passes, of which the second finds the row in the cache.
     #[inline(always)]
     fn of(row: &[T]) -> Self {
-        let larger = |a: T, b: T| if b > a { b } else { a };
         let mut lanes = [row[0]; LANES];
-        let chunks = row.chunks_exact(LANES);
-        let rest = chunks.remainder();
+        let (chunks, rest) = row.as_chunks::<LANES>();
+        let rest = filled(rest);
         for chunk in chunks {
             for lane in 0..LANES {
                 lanes[lane] = larger(lanes[lane], chunk[lane]);
             }
         }
-        // A NaN may get lost here. It is found below, where its exponential is NaN.
-        let max = lanes.iter().chain(rest).fold(row[0], |max, &x| larger(max, x));
-
-        let one = T::from_f64(1.0);
-        let mut sums = Self { max, ones: 0.0, rest: 0.0 };
-        for block in row.chunks(BLOCK) {
-            let mut ones = [T::ZERO; LANES];
-            let mut others = [T::ZERO; LANES];
-            let mut add = |lane: usize, x: T| {
-                let shifted = x - max;
-                let is_max = shifted == T::ZERO;
-                ones[lane] = ones[lane] + if is_max { one } else { T::ZERO };
-                others[lane] = others[lane] + if is_max { T::ZERO } else { shifted.exp() };
-            };
-            let chunks = block.chunks_exact(LANES);
-            let rest = chunks.remainder();
-            for chunk in chunks {
-                for (lane, &x) in chunk.iter().enumerate() {
-                    add(lane, x);
-                }
-            }
-            for (lane, &x) in rest.iter().enumerate() {
-                add(lane, x);
-            }
-            sums.ones += ones.iter().map(|lane| lane.to_f64()).sum::<f64>();
-            sums.rest += others.iter().map(|lane| lane.to_f64()).sum::<f64>();
+        for lane in 0..LANES {
+            lanes[lane] = larger(lanes[lane], rest[lane]);
         }
-        sums
+        // A NaN may get lost here. It is found below, where its exponential is NaN.
+        let max = fold(lanes, larger);
+
+        let mut sums = [[0.0f64; LANES]; 2];
+        for block in chunks.chunks(BLOCK / LANES) {
+            add(&mut sums, max, block);
+        }
+        add(&mut sums, max, &[rest]);
+        let [ones, rest] = [fold(sums[0], Add::add), fold(sums[1], Add::add)];
+        Self { max, ones, rest: rest * T::LOWER.to_f64() }
     }
 
     #[inline(always)]
@@ -247,23 +296,42 @@ fn gradient<T: Real>(
     let total = problem.sum_of_weights();
     let arch = Arch::new();
     let run = |(task, output): (usize, &mut [MaybeUninit<T>])| {
-        arch.dispatch(
-            #[inline(always)]
-            || {
-                for (index, output) in output.chunks_exact_mut(classes).enumerate() {
-                    let row = task * size + index;
-                    let logits = logits.map(|logits| &logits[row * classes..][..classes]);
-                    let sums = (maxima[row], sums[row].to_f64());
-                    gradient_row(logits, output, row, problem, sums, grad[row].to_f64(), total);
-                }
-            },
-        );
+        let first = task * size;
+        arch.dispatch(Gradients { logits, output, maxima, sums, grad, problem, first, total });
     };
     let tasks = output.par_chunks_mut(size * classes).enumerate();
     if parallel {
         tasks.for_each(run);
     } else {
         tasks.with_min_len(usize::MAX).for_each(run);
+    }
+}
+
+/// The gradient of some rows; of which `output` are the places.
+struct Gradients<'a, 'b, T> {
+    logits: Option<&'a [T]>,
+    output: &'b mut [MaybeUninit<T>],
+    maxima: &'a [T],
+    sums: &'a [T],
+    grad: &'a [T],
+    problem: Problem<'a, T>,
+    first: usize,
+    total: f64,
+}
+
+impl<T: Real> WithSimd for Gradients<'_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { logits, output, maxima, sums, grad, problem, first, total } = self;
+        let classes = problem.classes;
+        for (index, output) in output.chunks_exact_mut(classes).enumerate() {
+            let row = first + index;
+            let logits = logits.map(|logits| &logits[row * classes..][..classes]);
+            let sums = (maxima[row], sums[row].to_f64());
+            gradient_row(logits, output, row, problem, sums, grad[row].to_f64(), total);
+        }
     }
 }
 
@@ -293,15 +361,40 @@ fn gradient_row<T: Real>(
     let at_target = (1.0 - epsilon) * problem.weight(class);
     let scale = grad * (at_target + each * weights) / sum;
     let factor = T::from_f64(scale);
-    if epsilon == 0.0 {
-        write(logits, output, |_, x| (x - max).exp() * factor);
+    let lowered = factor * T::LOWER;
+    // Where the product is exact, one multiplication does both.
+    let exact = lowered * (T::from_f64(1.0 / T::LOWER.to_f64())) == factor;
+    if epsilon == 0.0 && exact {
+        write(
+            logits,
+            output,
+            #[inline(always)]
+            |_, x| (x - max).raised_exp() * lowered,
+        );
+    } else if epsilon == 0.0 {
+        write(
+            logits,
+            output,
+            #[inline(always)]
+            |_, x| (x - max).exp() * factor,
+        );
     } else if let Some(weight) = problem.weight {
         let weight = &weight[..output.len()];
         let each = T::from_f64(grad * each);
-        write(logits, output, |k, x| (x - max).exp() * factor - each * weight[k]);
+        write(
+            logits,
+            output,
+            #[inline(always)]
+            |k, x| (x - max).exp() * factor - each * weight[k],
+        );
     } else {
         let each = T::from_f64(grad * each);
-        write(logits, output, |_, x| (x - max).exp() * factor - each);
+        write(
+            logits,
+            output,
+            #[inline(always)]
+            |_, x| (x - max).exp() * factor - each,
+        );
     }
     // A difference, in double precision.
     let probability = (logit.to_f64() - max.to_f64()).exp();
@@ -367,6 +460,72 @@ mod tests {
             label_smoothing: 0.25,
         };
         Problem { classes, targets, weight: None, settings }
+    }
+
+    /// Terms that are subnormal, and gradients whose products with them are; the maximum in the last
+    /// place and several times.
+    #[test]
+    fn small_terms_and_small_gradients_keep_their_digits() {
+        let settings = Settings { reduction: Some(Reduction::Sum), ..problem(&[], 0).settings };
+        let settings = Settings { label_smoothing: 0.0, ..settings };
+        for classes in [2, 31, 32, 33, 70, 1000] {
+            for grad in [1.0f32, 1e-30, 1e-38] {
+                let mut logits: Vec<f32> =
+                    (0..classes).map(|k| -((k * 37 % 101) as f32) - 0.25).collect();
+                logits[classes - 1] = 0.5;
+                logits[classes / 2] = 0.5;
+                let targets = [0];
+                let problem = Problem { classes, targets: &targets, weight: None, settings };
+                let (loss, sums, _) = forward(&logits, problem);
+                let found = backward(&logits, &sums, &[grad], problem);
+                let terms = logits.iter().map(|x| (f64::from(*x) - 0.5).exp());
+                let sum: f64 = terms.clone().sum();
+                let expected = sum.ln() - (f64::from(logits[0]) - 0.5);
+                assert!((f64::from(loss[0]) - expected).abs() <= 1e-6 * expected.abs());
+                for (k, term) in terms.enumerate() {
+                    let expected = (term / sum - if k == 0 { 1.0 } else { 0.0 }) * f64::from(grad);
+                    let error = (f64::from(found[k]) - expected).abs();
+                    // A unit of the subnormal numbers, or a few of the normal ones.
+                    assert!(error <= 1.5e-45 + 1e-6 * expected.abs(), "{classes} {grad} {k}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_number_is_found_and_what_is_infinitely_small_counts_for_nothing() {
+        let targets = [1];
+        for classes in [3, 32, 40, 700] {
+            let settings = Settings { label_smoothing: 0.0, ..problem(&[], 0).settings };
+            let problem = Problem { classes, targets: &targets, weight: None, settings };
+            for place in [0, classes / 2, classes - 1] {
+                for spoilt in [f32::NAN, f32::INFINITY] {
+                    let mut logits = vec![0.5f32; classes];
+                    logits[place] = spoilt;
+                    assert!(forward(&logits, problem).0[0].is_nan(), "{classes} {place}");
+                }
+                if place != 1 {
+                    let mut logits = vec![0.5f32; classes];
+                    logits[place] = f32::NEG_INFINITY;
+                    let (loss, sums, _) = forward(&logits, problem);
+                    let expected = ((classes - 1) as f64).ln();
+                    assert!((f64::from(loss[0]) - expected).abs() <= 1e-6 * expected);
+                    assert_eq!(backward(&logits, &sums, &[1.0], problem)[place], 0.0);
+                }
+            }
+        }
+        // A class that is certain costs nothing at all.
+        for others in 0..70 {
+            let mut logits = vec![-500.0f32; others + 1];
+            logits[others] = 0.5;
+            let targets = [others as i64];
+            let settings = Settings { label_smoothing: 0.0, ..problem(&[], 0).settings };
+            let problem =
+                Problem { classes: others + 1, targets: &targets, weight: None, settings };
+            let (loss, sums, _) = forward(&logits, problem);
+            assert_eq!((loss[0], &sums[..]), (0.0, &[0.5, 1.0][..]));
+            assert!(backward(&logits, &sums, &[1.0], problem).iter().all(|dx| *dx == 0.0));
+        }
     }
 
     /// Below and above the size from which rows are computed in parallel.

@@ -69,18 +69,19 @@ fn backward<T: Real>(operands: Vec<FlexTensor>, needs: Needs) -> Floats<Flex> {
     let [count, outputs] = rows(&shape);
     let elements = flex::slice::<T>(&grad);
     let grads = Matrix::row_major(elements, [count, outputs]);
+    let (weight, x) = (weight.map(readable), x.map(readable));
+    let [dx, dweight] =
+        kernel::gradients(grads, weight.as_ref().map(matrix::<T>), x.as_ref().map(matrix::<T>));
     let mut gradients = Vec::with_capacity(3);
-    if let Some(weight) = weight.map(readable) {
-        let weight = matrix::<T>(&weight);
+    if let (Some(dx), Some(weight)) = (dx, &weight) {
         let mut shape = shape.clone();
         let last = shape.num_dims() - 1;
-        shape[last] = weight.size()[1];
-        gradients.push(flex::from_vec(kernel::product(grads, weight, None), shape));
+        shape[last] = weight.layout().shape()[1];
+        gradients.push(flex::from_vec(dx, shape));
     }
-    if let Some(x) = x.map(readable) {
-        let x = matrix::<T>(&x);
-        let shape = Shape::new([outputs, x.size()[1]]);
-        gradients.push(flex::from_vec(kernel::product(grads.transpose(), x, None), shape));
+    if let (Some(dweight), Some(x)) = (dweight, &x) {
+        let shape = Shape::new([outputs, rows(x.layout().shape())[1]]);
+        gradients.push(flex::from_vec(dweight, shape));
     }
     if needs.bias {
         gradients.push(flex::from_vec(kernel::sum_rows(elements, outputs), [outputs].into()));

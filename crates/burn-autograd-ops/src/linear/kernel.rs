@@ -1,12 +1,14 @@
 //! The CPU kernels: matrix products by the crate gemm, which packs blocks for the cache and chooses its
 //! vector instructions and threads at run time, on operands that lie anyhow; and sums over rows in `f64`.
 
+use std::ops::Range;
+
 use gemm::Parallelism;
 use pulp::Arch;
 use rayon::prelude::*;
 
 use crate::support::Real;
-use crate::support::cpu::GRAIN;
+use crate::support::cpu::{GRAIN, vectorized};
 
 /// A matrix in a buffer, by strides.
 #[derive(Debug, Clone, Copy)]
@@ -42,47 +44,162 @@ impl<'a, T> Matrix<'a, T> {
     }
 }
 
+/// A product a·b to compute; with an addend for every row, that is added.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Product<'a, T> {
+    pub(super) a: Matrix<'a, T>,
+    pub(super) b: Matrix<'a, T>,
+    pub(super) addend: Option<&'a [T]>,
+}
+
+/// Multiplications that are worth a thread: tens of microseconds of them.
+const WORTH_A_THREAD: usize = 1 << 20;
+
+/// Rows or columns of a band, at least. (The matrix product has another way for 64 and fewer, whose
+/// sums are cut elsewhere: results would depend on the number of threads.)
+const LEAST: usize = 96;
+
+/// Some columns, or some rows, of a result.
+struct Band<'a, T> {
+    product: Product<'a, T>,
+    output: *mut T,
+    rows: Range<usize>,
+    columns: Range<usize>,
+}
+
+// SAFETY: of the output it has its own elements alone.
+unsafe impl<T: Send + Sync> Send for Band<'_, T> {}
+
+impl<'a, T: Real> Product<'a, T> {
+    /// The result cut along its longer side, so that little is packed twice; into this many bands, or
+    /// as many as there is work for.
+    fn bands(self, most: usize, output: *mut T) -> impl Iterator<Item = Band<'a, T>> {
+        let ([rows, inner], [_, columns]) = (self.a.size, self.b.size);
+        let work = rows.saturating_mul(columns).saturating_mul(inner);
+        let count = (work / WORTH_A_THREAD).min(rows.max(columns) / LEAST).min(most).max(1);
+        let part = move |of: usize, band: usize| band * of / count..(band + 1) * of / count;
+        (0..count).map(move |band| {
+            let (rows, columns) = if rows > columns {
+                (part(rows, band), 0..columns)
+            } else {
+                (0..rows, part(columns, band))
+            };
+            Band { product: self, output, rows, columns }
+        })
+    }
+}
+
+impl<T: Real> Band<'_, T> {
+    /// Multiplications.
+    fn work(&self) -> usize {
+        self.rows.len().saturating_mul(self.columns.len()).saturating_mul(self.product.a.size[1])
+    }
+
+    /// # Safety
+    ///
+    /// The output has room for the whole result, and nobody else uses these rows and columns of it.
+    unsafe fn run(self) {
+        let Self { product: Product { a, b, addend }, output, rows, columns } = self;
+        let stride = b.size[1];
+        let inner = a.size[1];
+        let [a_strides, b_strides] =
+            [a.strides, b.strides].map(|strides| strides.map(usize::cast_signed));
+        // SAFETY: `Matrix::new` has checked that the operands lie within their buffers, and the band is
+        // within the result.
+        unsafe {
+            let output = output.add(rows.start * stride + columns.start);
+            if let Some(addend) = addend {
+                let addend = &addend[columns.clone()];
+                for row in 0..rows.len() {
+                    let to = output.add(row * stride);
+                    to.copy_from_nonoverlapping(addend.as_ptr(), addend.len());
+                }
+            }
+            gemm::gemm(
+                rows.len(),
+                columns.len(),
+                inner,
+                output,
+                1,
+                stride.cast_signed(),
+                addend.is_some(),
+                a.elements.as_ptr().add(rows.start * a.strides[0]),
+                a_strides[1],
+                a_strides[0],
+                b.elements.as_ptr().add(columns.start * b.strides[1]),
+                b_strides[1],
+                b_strides[0],
+                T::from_f64(1.0),
+                T::from_f64(1.0),
+                false,
+                false,
+                false,
+                Parallelism::None,
+            );
+        }
+    }
+}
+
+/// Products in row-major order, at the same time.
+pub(super) fn products<T: Real, const K: usize>(products: [Product<'_, T>; K]) -> [Vec<T>; K] {
+    // Two for each thread: one that is late may leave its second one to another.
+    let threads = rayon::current_num_threads();
+    let most = if threads > 1 { (2 * threads).div_ceil(K) } else { 1 };
+    let mut bands = Vec::with_capacity(K * most);
+    let mut outputs = products.map(|product| {
+        let Product { a: Matrix { size: [rows, inner], .. }, b, addend } = product;
+        assert_eq!(inner, b.size[0], "the matrices fit");
+        assert!(
+            addend.is_none_or(|addend| addend.len() == b.size[1]),
+            "there is an addend for every column"
+        );
+        if inner == 0 {
+            return match addend {
+                Some(addend) => addend.repeat(rows),
+                None => vec![T::ZERO; rows * b.size[1]],
+            };
+        }
+        let mut output = Vec::with_capacity(rows * b.size[1]);
+        if rows * b.size[1] > 0 {
+            bands.extend(product.bands(most, output.as_mut_ptr()));
+        }
+        output
+    });
+    // SAFETY: every output has room for its result, and the bands of one do not overlap.
+    let run = |band: Band<'_, T>| unsafe { band.run() };
+    if bands.iter().map(Band::work).fold(0, usize::saturating_add) < 2 * WORTH_A_THREAD {
+        bands.into_iter().for_each(run);
+    } else {
+        bands.into_par_iter().for_each(run);
+    }
+    for (output, Product { a, b, .. }) in outputs.iter_mut().zip(products) {
+        // SAFETY: the bands are the whole result, and were written.
+        unsafe { output.set_len(a.size[0] * b.size[1]) };
+    }
+    outputs
+}
+
 /// a·b, in row-major order; with an addend for every row, that is added.
 pub(super) fn product<T: Real>(a: Matrix<'_, T>, b: Matrix<'_, T>, addend: Option<&[T]>) -> Vec<T> {
-    let ([rows, inner], [_, columns]) = (a.size, b.size);
-    assert_eq!(inner, b.size[0], "the matrices fit");
-    let mut output = match addend {
-        Some(addend) => addend.repeat(rows),
-        None => vec![T::ZERO; rows * columns],
-    };
-    assert_eq!(output.len(), rows * columns, "there is an addend for every column");
-    if output.is_empty() || inner == 0 {
-        return output;
-    }
-    let [a_strides, b_strides] =
-        [a.strides, b.strides].map(|strides| strides.map(usize::cast_signed));
-    let one = T::from_f64(1.0);
-    // SAFETY: `Matrix::new` has checked that the operands lie within their buffers; the output is a
-    // buffer of its own, of this size, in row-major order.
-    unsafe {
-        gemm::gemm(
-            rows,
-            columns,
-            inner,
-            output.as_mut_ptr(),
-            1,
-            columns.cast_signed(),
-            addend.is_some(),
-            a.elements.as_ptr(),
-            a_strides[1],
-            a_strides[0],
-            b.elements.as_ptr(),
-            b_strides[1],
-            b_strides[0],
-            one,
-            one,
-            false,
-            false,
-            false,
-            Parallelism::Rayon(0),
-        );
-    }
+    let [output] = products([Product { a, b, addend }]);
     output
+}
+
+/// The gradients of x, ȳ·w, and of w, ȳᵀ·x; of those whose other factor there is, at the same time.
+pub(super) fn gradients<T: Real>(
+    grad: Matrix<'_, T>,
+    weight: Option<Matrix<'_, T>>,
+    x: Option<Matrix<'_, T>>,
+) -> [Option<Vec<T>>; 2] {
+    let dx = weight.map(|weight| Product { a: grad, b: weight, addend: None });
+    let dweight = x.map(|x| Product { a: grad.transpose(), b: x, addend: None });
+    match (dx, dweight) {
+        (Some(dx), Some(dweight)) => products([dx, dweight]).map(Some),
+        (dx, dweight) => [dx, dweight].map(|one| {
+            let [output] = products([one?]);
+            Some(output)
+        }),
+    }
 }
 
 /// The sums over the rows of a matrix in row-major order, in `f64`.
@@ -117,7 +234,8 @@ fn sum_part<T: Real>(elements: &[T], columns: usize) -> Vec<f64> {
     const WIDTH: usize = 64;
     let together = WIDTH.div_ceil(columns);
     let mut sums = vec![0.0; together * columns];
-    Arch::new().dispatch(
+    vectorized(
+        Arch::new(),
         #[inline(always)]
         || {
             for rows in elements.chunks(sums.len()) {
@@ -137,7 +255,7 @@ fn sum_part<T: Real>(elements: &[T], columns: usize) -> Vec<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Matrix, product, sum_rows};
+    use super::{Matrix, Product, product, products, sum_rows};
 
     fn numbers(count: usize, seed: usize) -> Vec<f64> {
         (0..count).map(|i| ((i * 7919 + seed * 104_729) % 17) as f64 - 8.0).collect()
@@ -146,7 +264,16 @@ mod tests {
     /// Small integers, so that every order of summation is exact.
     #[test]
     fn products_are_exact_in_every_layout_and_size() {
-        let sizes = [[1, 1, 1], [3, 2, 5], [64, 3, 1], [1, 100, 7], [130, 129, 131], [0, 3, 2]];
+        let sizes = [
+            [1, 1, 1],
+            [3, 2, 5],
+            [64, 3, 1],
+            [1, 100, 7],
+            [130, 129, 131],
+            [0, 3, 2],
+            [40, 90, 900],
+            [900, 90, 40],
+        ];
         for [rows, inner, columns] in sizes.into_iter().chain([[2, 0, 3], [2, 3, 0]]) {
             let (a, b, c) =
                 (numbers(rows * inner, 1), numbers(inner * columns, 2), numbers(columns, 3));
@@ -185,20 +312,26 @@ mod tests {
     #[test]
     fn results_do_not_depend_on_the_number_of_threads() {
         let wave = |count: usize| -> Vec<f32> { (0..count).map(|i| (i as f32).sin()).collect() };
-        let (rows, inner, columns) = (130, 700, 150);
-        let (a, b) = (wave(rows * inner), wave(inner * columns));
         let tall = wave(40_000 * 7);
-        let run = |threads| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
-            pool.expect("threads can be made").install(|| {
-                let a = Matrix::row_major(&a, [rows, inner]);
-                let b = Matrix::row_major(&b, [inner, columns]);
-                (product(a, b, None), sum_rows(&tall, 7))
-            })
-        };
-        let alone = run(1);
-        for threads in [2, 3, 8] {
-            assert!(run(threads) == alone, "{threads} threads");
+        // Some of them are cut into bands, along either side.
+        for [rows, inner, columns] in [[130, 700, 150], [130, 700, 420], [600, 700, 90]] {
+            let (a, b) = (wave(rows * inner), wave(inner * columns));
+            let run = |threads| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+                pool.expect("threads can be made").install(|| {
+                    let a = Matrix::row_major(&a, [rows, inner]);
+                    let b = Matrix::row_major(&b, [inner, columns]);
+                    let both = products([
+                        Product { a, b, addend: None },
+                        Product { a: b.transpose(), b: a.transpose(), addend: None },
+                    ]);
+                    (product(a, b, None), both, sum_rows(&tall, 7))
+                })
+            };
+            let alone = run(1);
+            for threads in [2, 3, 8] {
+                assert!(run(threads) == alone, "{rows} {columns}, {threads} threads");
+            }
         }
     }
 

@@ -71,18 +71,19 @@ fn backward<T: Stored>(operands: Vec<NdArrayTensor>, needs: Needs) -> Floats<NdA
     let [count, outputs] = rows(&shape);
     let elements = ndarray::slice(&grad);
     let grads = Matrix::row_major(elements, [count, outputs]);
+    let (weight, x) = (weight.map(readable::<T>), x.map(readable::<T>));
+    let [dx, dweight] =
+        kernel::gradients(grads, weight.as_ref().map(matrix), x.as_ref().map(matrix));
     let mut gradients = Vec::with_capacity(3);
     let mut push = |data, shape: &[usize]| gradients.push(T::wrap(ndarray::from_vec(data, shape)));
-    if let Some(weight) = weight.map(readable::<T>) {
-        let weight = matrix(&weight);
+    if let (Some(dx), Some(weight)) = (dx, &weight) {
         if let Some(last) = shape.last_mut() {
-            *last = weight.size()[1];
+            *last = weight.shape()[1];
         }
-        push(kernel::product(grads, weight, None), &shape);
+        push(dx, &shape);
     }
-    if let Some(x) = x.map(readable::<T>) {
-        let x = matrix(&x);
-        push(kernel::product(grads.transpose(), x, None), &[outputs, x.size()[1]]);
+    if let (Some(dweight), Some(x)) = (dweight, &x) {
+        push(dweight, &[outputs, rows(x.shape())[1]]);
     }
     if needs.bias {
         push(kernel::sum_rows(elements, outputs), &[outputs]);

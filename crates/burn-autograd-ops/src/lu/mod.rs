@@ -30,6 +30,7 @@ pub(crate) mod kernel;
 mod ndarray;
 #[cfg(feature = "router")]
 pub(crate) mod router;
+pub(crate) mod small;
 pub(crate) mod spec;
 
 use burn::backend::tensor::FloatTensor;

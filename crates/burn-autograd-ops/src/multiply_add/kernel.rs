@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use super::Needs;
 use crate::support::Real;
 use crate::support::broadcast::{Broadcast, Segment};
-use crate::support::cpu::{GRAIN, Map};
+use crate::support::cpu::{GRAIN, Map, vectorized};
 
 const W: usize = 0;
 const X: usize = 1;
@@ -92,7 +92,7 @@ macro_rules! with_runs {
         }
     };
     (@ $arch:expr, $len:expr; [] => $body:expr) => {
-        $arch.dispatch(#[inline(always)] move || $body)
+        vectorized($arch, #[inline(always)] move || $body)
     };
 }
 

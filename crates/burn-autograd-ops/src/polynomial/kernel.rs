@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::Needs;
 use crate::support::Real;
-use crate::support::cpu::GRAIN;
+use crate::support::cpu::{GRAIN, vectorized};
 
 /// Elements per tile: enough independent chains of multiply and add to hide their latency.
 const TILE: usize = 32;
@@ -51,7 +51,8 @@ pub(super) fn forward<T: Real>(x: &[T], c: &[T]) -> Vec<T> {
     let spare = &mut output.spare_capacity_mut()[..x.len()];
     let arch = Arch::new();
     let part = |x: &[T], out: &mut [MaybeUninit<T>]| {
-        arch.dispatch(
+        vectorized(
+            arch,
             #[inline(always)]
             || {
                 for (x, out) in x.chunks(TILE).zip(out.chunks_mut(TILE)) {
@@ -82,7 +83,8 @@ pub(super) fn backward<T: Real>(x: &[T], c: &[T], grad: &[T], needs: Needs) -> [
     let sums = if needs.coefficients { c.len() } else { 0 };
     let arch = Arch::new();
     let part = |x: &[T], grad: &[T], mut out: &mut [MaybeUninit<T>]| -> Vec<f64> {
-        arch.dispatch(
+        vectorized(
+            arch,
             #[inline(always)]
             || {
                 let mut sums = vec![[0.0f64; TILE]; sums];

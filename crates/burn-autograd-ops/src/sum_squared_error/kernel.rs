@@ -4,7 +4,7 @@ use pulp::Arch;
 use rayon::prelude::*;
 
 use crate::support::Real;
-use crate::support::cpu::{GRAIN, Map};
+use crate::support::cpu::{GRAIN, Map, vectorized};
 
 /// Interleaved sums, so that they are vectorised.
 const LANES: usize = 32;
@@ -14,7 +14,8 @@ const LANES: usize = 32;
 pub(super) fn forward<T: Real>(p: &[T], t: &[T]) -> T {
     let arch = Arch::new();
     let part = |p: &[T], t: &[T]| -> f64 {
-        arch.dispatch(
+        vectorized(
+            arch,
             #[inline(always)]
             || {
                 let mut lanes = [0.0f64; LANES];

@@ -3,7 +3,7 @@
 
 use std::mem::MaybeUninit;
 
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::Real;
@@ -97,13 +97,34 @@ fn run<T: Real, M: Map<K>, const K: usize, const REUSE: usize>(
     }
 }
 
+/// Calls a closure, marked `#[inline(always)]`, where there are this machine's vector instructions.
+///
+/// [`Arch::dispatch`] takes closures too, and calls them as [`FnOnce`]. For one that can be called more
+/// than once this is a function around it, which may stay outside, and the closure with it: without
+/// vectors, and with calls for each fused multiply-add.
+pub(crate) fn vectorized<R>(arch: Arch, run: impl FnMut() -> R) -> R {
+    arch.dispatch(Vectorized(run))
+}
+
+struct Vectorized<F>(F);
+
+impl<R, F: FnMut() -> R> WithSimd for Vectorized<F> {
+    type Output = R;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, _: S) -> R {
+        (self.0)()
+    }
+}
+
 fn block<T: Real, M: Map<K>, const K: usize, const REUSE: usize>(
     map: M,
     inputs: [Operand<T>; K],
     start: usize,
     output: &mut [MaybeUninit<T>],
 ) {
-    Arch::new().dispatch(
+    vectorized(
+        Arch::new(),
         #[inline(always)]
         move || {
             // In locals: behind a reference the compiler must assume that writing an element may

@@ -11,6 +11,9 @@ pub(crate) trait Lanes: Real + Default {
 
     type Vector<S: Simd>: Copy;
 
+    /// Yes or no for each element.
+    type Mask<S: Simd>: Copy;
+
     /// How many elements a vector has.
     fn lanes<S: Simd>() -> usize {
         size_of::<Self::Vector<S>>() / size_of::<Self>()
@@ -40,6 +43,26 @@ pub(crate) trait Lanes: Real + Default {
 
     fn over<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
 
+    fn plus<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+
+    fn minus<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S>;
+
+    fn magnitudes<S: Simd>(simd: S, x: Self::Vector<S>) -> Self::Vector<S>;
+
+    /// Whether a > b; no where one is NaN.
+    fn greater<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Mask<S>;
+
+    /// Whether a = b; no where one is NaN.
+    fn equal<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Mask<S>;
+
+    /// `yes` where the mask says so, `no` elsewhere.
+    fn select<S: Simd>(
+        simd: S,
+        mask: Self::Mask<S>,
+        yes: Self::Vector<S>,
+        no: Self::Vector<S>,
+    ) -> Self::Vector<S>;
+
     /// Fewer elements than a vector has.
     fn load_part<S: Simd>(simd: S, from: &[Self]) -> Self::Vector<S>;
 
@@ -47,13 +70,16 @@ pub(crate) trait Lanes: Real + Default {
 }
 
 macro_rules! lanes {
-    ($float:ident, $vector:ident, $splat:ident, $negate_mul_add:ident, $mul:ident, $div:ident,
+    ($float:ident, $vector:ident, $mask:ident, $splat:ident, $negate_mul_add:ident, $mul:ident,
+     $div:ident, $add:ident, $sub:ident, $abs:ident, $greater:ident, $equal:ident, $select:ident,
      $load:ident, $store:ident) => {
         impl Lanes for $float {
             const ONE: Self = 1.0;
             const NAN: Self = Self::NAN;
 
             type Vector<S: Simd> = S::$vector;
+
+            type Mask<S: Simd> = S::$mask;
 
             #[inline(always)]
             fn divide(self, by: Self) -> Self {
@@ -102,6 +128,41 @@ macro_rules! lanes {
             }
 
             #[inline(always)]
+            fn plus<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S> {
+                simd.$add(a, b)
+            }
+
+            #[inline(always)]
+            fn minus<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Vector<S> {
+                simd.$sub(a, b)
+            }
+
+            #[inline(always)]
+            fn magnitudes<S: Simd>(simd: S, x: Self::Vector<S>) -> Self::Vector<S> {
+                simd.$abs(x)
+            }
+
+            #[inline(always)]
+            fn greater<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Mask<S> {
+                simd.$greater(a, b)
+            }
+
+            #[inline(always)]
+            fn equal<S: Simd>(simd: S, a: Self::Vector<S>, b: Self::Vector<S>) -> Self::Mask<S> {
+                simd.$equal(a, b)
+            }
+
+            #[inline(always)]
+            fn select<S: Simd>(
+                simd: S,
+                mask: Self::Mask<S>,
+                yes: Self::Vector<S>,
+                no: Self::Vector<S>,
+            ) -> Self::Vector<S> {
+                simd.$select(mask, yes, no)
+            }
+
+            #[inline(always)]
             fn load_part<S: Simd>(simd: S, from: &[Self]) -> Self::Vector<S> {
                 simd.$load(from)
             }
@@ -117,20 +178,34 @@ macro_rules! lanes {
 lanes!(
     f32,
     f32s,
+    m32s,
     splat_f32s,
     negate_mul_add_e_f32s,
     mul_f32s,
     div_f32s,
+    add_f32s,
+    sub_f32s,
+    abs_f32s,
+    greater_than_f32s,
+    equal_f32s,
+    select_f32s,
     partial_load_f32s,
     partial_store_f32s
 );
 lanes!(
     f64,
     f64s,
+    m64s,
     splat_f64s,
     negate_mul_add_e_f64s,
     mul_f64s,
     div_f64s,
+    add_f64s,
+    sub_f64s,
+    abs_f64s,
+    greater_than_f64s,
+    equal_f64s,
+    select_f64s,
     partial_load_f64s,
     partial_store_f64s
 );

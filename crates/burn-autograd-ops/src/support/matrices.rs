@@ -46,6 +46,20 @@ impl<'a, T: Copy> Matrices<'a, T> {
         Self::new(data, 0, shape, &strides)
     }
 
+    /// All elements, if the matrices are row-major and lie one after the other.
+    pub(crate) fn as_slice(&self) -> Option<&'a [T]> {
+        let mut expected = 1;
+        let own = [(self.columns, self.column_stride), (self.rows, self.row_stride)];
+        for (size, stride) in own.into_iter().chain(self.batch.iter().rev().copied()) {
+            // The stride of a dimension of size 1 says nothing.
+            if size != 1 && stride != expected {
+                return None;
+            }
+            expected *= size;
+        }
+        self.data.get(self.start..self.start + expected)
+    }
+
     /// One of them.
     pub(crate) fn get(&self, index: usize) -> Matrix<'a, T> {
         let mut rest = index;
@@ -154,9 +168,21 @@ impl<'a, T> Room<'a, T> {
     /// Nobody else has that of the same matrix at the same time.
     #[expect(clippy::mut_from_ref, reason = "each matrix has its own room, and one writer")]
     pub(crate) unsafe fn get(&self, index: usize) -> &mut [T] {
-        assert!((index + 1) * self.each <= self.len, "room for each matrix");
+        // SAFETY: the caller's.
+        unsafe { self.get_all(index, 1) }
+    }
+
+    /// The room of some matrices, one after the other.
+    ///
+    /// # Safety
+    ///
+    /// Nobody else has that of one of them at the same time.
+    #[expect(clippy::mut_from_ref, reason = "each matrix has its own room, and one writer")]
+    pub(crate) unsafe fn get_all(&self, first: usize, count: usize) -> &mut [T] {
+        assert!((first + count) * self.each <= self.len, "room for each matrix");
+        let len = count * self.each;
         // SAFETY: within the buffer, and the caller is its only user.
-        unsafe { std::slice::from_raw_parts_mut(self.start.add(index * self.each), self.each) }
+        unsafe { std::slice::from_raw_parts_mut(self.start.add(first * self.each), len) }
     }
 }
 
@@ -197,7 +223,10 @@ pub(crate) fn for_each<J: Job>(count: usize, operations_each: usize, job: &J) {
         arch.dispatch(Range { job, range: 0..count });
         return;
     }
-    let parts = count.min(all / WORTH_A_THREAD).min(4 * rayon::current_num_threads());
+    let threads = rayon::current_num_threads();
+    let parts = count.min(all / WORTH_A_THREAD).min(4 * threads);
+    // As many for every thread.
+    let parts = if parts > threads { parts - parts % threads } else { parts };
     (0..parts).into_par_iter().for_each(|part| {
         let range = part * count / parts..(part + 1) * count / parts;
         arch.dispatch(Range { job, range });

@@ -6,7 +6,7 @@
 
 use pulp::Simd;
 
-use super::Needs;
+use super::{Needs, small};
 use crate::lu::kernel::{Factors, Workspace, operations, parallel_within, subtract_product};
 use crate::support::lanes::Lanes;
 use crate::support::matrices::{Job, Matrices, Matrix, Room, for_each};
@@ -32,9 +32,9 @@ impl<T: Lanes> Job for Forward<'_, T> {
         let (y, packed, first) =
             unsafe { (self.y.get(index), self.packed.get(index), self.first.get(index)) };
         let factors = Factors { simd, n, parallel: self.parallel };
-        // The matrix is factored in its place, and its second copy becomes the second term.
+        // The matrix is factored in its place, and the solution computed in that of the result: new
+        // memory costs more than a pass over some that is in the cache.
         b.copy_rows(&mut packed[..n * n], |i| i);
-        b.copy_rows(y, |i| i);
         factors.factor(packed);
         if !factors.divides(packed) {
             first.fill(T::NAN);
@@ -42,17 +42,14 @@ impl<T: Lanes> Job for Forward<'_, T> {
             return;
         }
         let trace = T::from_f64(trace(&a, n));
-        let Workspace { first: x, reciprocals, .. } = worker;
-        x.resize(n * n, T::ZERO);
-        a.transpose().copy_rows(x, |i| i);
-        factors.solve_transposed(packed, x, n, reciprocals);
-        for (i, row) in x.chunks_exact(n).enumerate() {
-            let place = factors.source(packed, i) * n;
-            let (first, y) = (&mut first[place..place + n], &mut y[place..place + n]);
-            for j in 0..n {
-                first[j] = row[j];
-                y[j] = row[j] + trace * y[j];
-            }
+        a.transpose().copy_rows(y, |i| i);
+        factors.solve_transposed(packed, y, n, &mut worker.reciprocals);
+        for (i, row) in y.chunks_exact(n).enumerate() {
+            first[factors.source(packed, i) * n..][..n].copy_from_slice(row);
+        }
+        b.copy_rows(y, |i| i);
+        for (y, &first) in y.iter_mut().zip(&*first) {
+            *y = first + trace * *y;
         }
     }
 }
@@ -60,6 +57,13 @@ impl<T: Lanes> Job for Forward<'_, T> {
 /// The result, the factors of B, and (A·B⁻¹)ᵀ, for as many A as B.
 pub(super) fn forward<T: Lanes>(a: &Matrices<'_, T>, b: &Matrices<'_, T>) -> [Vec<T>; 3] {
     let (count, n) = (a.count, a.rows);
+    match n {
+        1 => return small::forward::<T, 1>(a, b),
+        2 => return small::forward::<T, 2>(a, b),
+        3 => return small::forward::<T, 3>(a, b),
+        4 => return small::forward::<T, 4>(a, b),
+        _ => {}
+    }
     let mut y = vec![T::ZERO; count * n * n];
     let mut packed = vec![T::ZERO; count * n * (n + 1)];
     let mut first = vec![T::ZERO; count * n * n];
@@ -104,30 +108,42 @@ impl<T: Lanes> Job for Backward<'_, T> {
             return;
         }
         let (b, grad) = (self.b.get(index), self.grad.get(index));
-        let Workspace { first: x, second, reciprocals } = worker;
-        x.resize(n * n, T::ZERO);
+        let Workspace { first, second, reciprocals } = worker;
+        // The solution is computed in the place of B's gradient, and its transpose is A's, but for the
+        // diagonal.
+        let (x, db) = place(db, first, n * n);
         grad.copy_rows(x, |i| factors.source(packed, i));
         factors.solve(packed, x, n, reciprocals);
-        let solution = match da {
-            Some(da) => da,
-            None => {
-                second.resize(n * n, T::ZERO);
-                &mut second[..]
-            }
-        };
+        let (solution, _) = place(da, second, n * n);
         Matrices::contiguous(x, &[n, n]).get(0).transpose().copy_rows(solution, |i| i);
-        if let Some(db) = db {
+        if db {
             let trace = T::from_f64(trace(&self.a.get(index), n));
-            grad.copy_rows(db, |i| i);
-            db.iter_mut().for_each(|g| *g = trace * *g);
+            grad.copy_rows(x, |i| i);
+            x.iter_mut().for_each(|g| *g = trace * *g);
             let first = self.first.get(index).as_slice().expect("it is row-major");
-            subtract_product(factors, first, solution, db);
+            subtract_product(factors, first, solution, x);
         }
         if self.da.is_some() {
             let inner = T::from_f64(inner(&grad, &b, n));
             for i in 0..n {
                 solution[i * n + i] = solution[i * n + i] + inner;
             }
+        }
+    }
+}
+
+/// Where a result goes, or a buffer if nobody wants it; and which of the two.
+#[inline(always)]
+fn place<'a, T: Lanes>(
+    result: Option<&'a mut [T]>,
+    buffer: &'a mut Vec<T>,
+    len: usize,
+) -> (&'a mut [T], bool) {
+    match result {
+        Some(result) => (result, true),
+        None => {
+            buffer.resize(len, T::ZERO);
+            (buffer, false)
         }
     }
 }
@@ -158,10 +174,18 @@ fn inner<T: Lanes>(grad: &Matrix<'_, T>, b: &Matrix<'_, T>, n: usize) -> f64 {
 
 /// The gradients that are needed, for as many of each operand.
 pub(super) fn backward<T: Lanes>(
-    [a, b, packed, first, grad]: [&Matrices<'_, T>; 5],
+    operands: [&Matrices<'_, T>; 5],
     needs: Needs,
 ) -> [Option<Vec<T>>; 2] {
+    let [a, b, packed, first, grad] = operands;
     let (count, n) = (a.count, a.rows);
+    match n {
+        1 => return small::backward::<T, 1>(operands, needs),
+        2 => return small::backward::<T, 2>(operands, needs),
+        3 => return small::backward::<T, 3>(operands, needs),
+        4 => return small::backward::<T, 4>(operands, needs),
+        _ => {}
+    }
     let [mut da, mut db] =
         [needs.a, needs.b].map(|needed| needed.then(|| vec![T::ZERO; count * n * n]));
     if count * n > 0 {

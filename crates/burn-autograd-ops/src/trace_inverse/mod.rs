@@ -34,6 +34,7 @@ mod kernel;
 mod ndarray;
 #[cfg(feature = "router")]
 pub(crate) mod router;
+mod small;
 mod spec;
 
 use burn::backend::tensor::FloatTensor;
