@@ -173,6 +173,8 @@ pub struct Gradcheck {
     coverage: f64,
     exact: bool,
     entries: usize,
+    companion: bool,
+    steps: bool,
     declared: Declared,
 }
 
@@ -195,6 +197,8 @@ impl Gradcheck {
             coverage: 1.0,
             exact: false,
             entries: projection::ENTRIES,
+            companion: false,
+            steps: false,
             declared: Declared::default(),
         }
     }
@@ -273,6 +277,50 @@ impl Gradcheck {
     /// outputs are weighted and the inputs taken in blocks.
     pub fn full_jacobian(mut self, entries: usize) -> Self {
         self.entries = entries;
+        self
+    }
+
+    /// Declares that the function computes in its inputs' data type from beginning to end. In single
+    /// precision, how far its values are off is then measured: by the same function in `f64`, on the same
+    /// device if that has `f64`. Otherwise it is estimated from the values alone, which may see too little
+    /// of it where the function is a small difference of large numbers, and must suppose more than there
+    /// is.
+    ///
+    /// A function that computes in `f32` whatever it gets must not declare this: it would seem to be
+    /// exact, and right gradients would fail.
+    ///
+    /// ```
+    /// # #[cfg(feature = "flex")] {
+    /// use burn::tensor::{Device, Tensor};
+    /// use burn_autograd_gradcheck::{Gradcheck, Subject, Verdict};
+    ///
+    /// let x = Tensor::<1>::from_floats([0.75, -1.5], &Device::flex());
+    /// let f = Subject::new(|x: Tensor<1>| x.clone().exp() * x.sin());
+    /// let report = Gradcheck::new().companion().run(&f, x);
+    /// assert_eq!(report.check("jacobian").unwrap().verdict, Verdict::Pass);
+    /// # }
+    /// ```
+    pub fn companion(mut self) -> Self {
+        self.companion = true;
+        self
+    }
+
+    /// Shows in the record how the numeric derivative of the entry that fits worst was found: every step
+    /// with its difference, what was extrapolated from it, and the bound on its error.
+    ///
+    /// ```
+    /// # #[cfg(feature = "flex")] {
+    /// use burn::tensor::{DType, Device, Tensor};
+    /// use burn_autograd_gradcheck::{Gradcheck, Subject};
+    ///
+    /// let x = Tensor::<1>::from_data([0.75, -1.5], (&Device::flex(), DType::F64));
+    /// let report = Gradcheck::new().steps().run(&Subject::new(|x: Tensor<1>| x.exp()), x);
+    /// let steps = report.check("jacobian").unwrap().steps.as_ref().unwrap();
+    /// assert!(steps.contains("central difference"));
+    /// # }
+    /// ```
+    pub fn steps(mut self) -> Self {
+        self.steps = true;
         self
     }
 
@@ -416,6 +464,8 @@ impl Gradcheck {
             seed: self.seed,
             intrinsic_ulps,
             roundings: self.roundings,
+            companion: self.companion && device.supports_dtype(DType::F64),
+            steps: self.steps,
         }
     }
 

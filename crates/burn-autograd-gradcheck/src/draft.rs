@@ -131,9 +131,14 @@ impl Draft {
         }
     }
 
+    /// The entry that fits worst.
+    pub(crate) fn worst(&self) -> Option<&Worst> {
+        self.worst.first().map(|(_, worst)| worst)
+    }
+
     pub(crate) fn finish(mut self) -> Record {
         self.record.seconds = self.started.elapsed().as_secs_f64();
-        self.record.worst = self.worst.first().map(|(_, worst)| worst.clone());
+        self.record.worst = self.worst().cloned();
         // A pass needs no more than the one that fits worst; thousands of them are kept.
         if self.record.verdict != Verdict::Pass {
             self.record.worst_entries = self.worst.into_iter().map(|(_, worst)| worst).collect();

@@ -14,6 +14,8 @@ pub(crate) enum Layout {
     Transposed,
     /// A window into a larger tensor. An empty tensor has none.
     Window,
+    /// The result of elementwise operations that may not have run yet.
+    Pending,
     /// One slice, repeated along the first dimension without a copy. The elements must be such
     /// repetitions; the gradient is that of the slice.
     Expanded,
@@ -51,6 +53,8 @@ pub(crate) enum Arrival {
     Transposed,
     /// A window into a larger tensor, behind other elements.
     Window,
+    /// The result of elementwise operations that may not have run yet, as the outputs then have not.
+    Pending,
 }
 
 impl<'a> Mode<'a> {
@@ -89,7 +93,8 @@ struct Forward {
     leaves: Vec<DispatchTensor>,
     outputs: Vec<DispatchTensor>,
     tracked: Vec<bool>,
-    values: Vec<Array>,
+    /// Nothing, where the outputs are read only after the backward pass.
+    values: Option<Vec<Array>>,
 }
 
 /// A panic of the function, with its message.
@@ -162,7 +167,7 @@ impl Place<'_> {
         guard(|| {
             let forward = self.track(inputs, mode);
             let (leaves, outputs) = (forward.leaves.clone(), forward.outputs.clone());
-            let values = forward.values.clone();
+            let values: Vec<Array> = outputs.iter().cloned().map(read).collect();
             let _ = self.backward(forward, inputs, cotangents, mode);
             let differs = |tensor: DispatchTensor, array: &Array| {
                 let after = read(tensor).data;
@@ -205,7 +210,8 @@ impl Place<'_> {
             .map(|(input, leaf)| presented(leaf.clone(), input, mode.layout))
             .collect();
         let outputs = self.subject.run(arguments);
-        let values = outputs.iter().cloned().map(read).collect();
+        let values = (mode.cotangent != Arrival::Pending)
+            .then(|| outputs.iter().cloned().map(read).collect());
         let tracked = outputs.iter().map(Dispatch::is_tracked).collect();
         Forward { leaves, outputs, tracked, values }
     }
@@ -219,6 +225,8 @@ impl Place<'_> {
     ) -> Pass {
         let plain = self.device.clone().inner_or_self();
         let Forward { leaves, outputs, tracked: output_tracked, values } = forward;
+        let later = outputs.clone();
+        let values = || values.unwrap_or_else(|| later.into_iter().map(read).collect());
         let objective = outputs
             .into_iter()
             .zip(cotangents)
@@ -232,13 +240,14 @@ impl Place<'_> {
             .reduce(Dispatch::float_add);
         let Some(objective) = objective else {
             return Pass {
-                outputs: values,
+                outputs: values(),
                 output_tracked,
                 gradients: vec![None; inputs.len()],
                 misfits: Vec::new(),
             };
         };
         let grads = Dispatch::backward(objective);
+        let values = values();
         let mut misfits = Vec::new();
         let gradients = inputs
             .iter()
@@ -286,6 +295,7 @@ impl Place<'_> {
                 shape[0] = cotangent.shape[0] + 1;
                 (joined, Array::new(shape, data))
             }
+            Arrival::Pending if !cotangent.is_empty() => (negated_twice(output), cotangent.clone()),
             _ => (output, cotangent.clone()),
         }
     }
@@ -419,8 +429,14 @@ fn presented(leaf: DispatchTensor, input: &Array, layout: Layout) -> DispatchTen
         Layout::Expanded if can_expand(input) => {
             Dispatch::float_expand(leaf, Shape::from(input.shape.clone()))
         }
+        Layout::Pending if !input.is_empty() => negated_twice(leaf),
         _ => leaf,
     }
+}
+
+/// The same tensor by way of elementwise operations that change no bit, forward and backward.
+fn negated_twice(tensor: DispatchTensor) -> DispatchTensor {
+    Dispatch::float_neg(Dispatch::float_neg(tensor))
 }
 
 /// The gradient of the input from that of its leaf.

@@ -1,5 +1,6 @@
 //! The Jacobian: numeric against analytic, entry by entry.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -24,6 +25,10 @@ pub(crate) struct Settings {
     pub(crate) intrinsic_ulps: f64,
     /// How many roundings, of terms as large as the largest result, may be left where they cancel.
     pub(crate) roundings: f64,
+    /// Whether the same function in double precision is the companion of one in single precision.
+    pub(crate) companion: bool,
+    /// Whether the record shows how the derivative of the entry that fits worst was found.
+    pub(crate) steps: bool,
 }
 
 impl Settings {
@@ -88,18 +93,28 @@ pub(crate) fn check(
     let (flat_inputs, flat_outputs) = (Flat::new(inputs), Flat::new(&outputs));
     draft.record.coverage.1 = flat_inputs.len() * flat_outputs.len();
 
-    let numeric = match columns(&differentiated, &flat_inputs, settings, flat_outputs.len()) {
-        Ok(numeric) => numeric,
+    let count = flat_outputs.len();
+    let taken = first_columns(&differentiated, &flat_inputs, settings, count);
+    let (numeric, mut short) = match taken {
+        Ok(taken) => taken,
         Err(panicked) => return (draft.panicked(Verdict::Invalid, panicked), None),
     };
     // What is known so far is enough to tell a missing gradient from none that is due.
-    let proven = Proven { outputs, evidence: Evidence::Jacobian(numeric) };
+    let mut proven = Proven { outputs, evidence: Evidence::Jacobian(numeric) };
     let analytic = match analytic(place, inputs, &mut draft, &proven) {
         Ok(analytic) => analytic,
         Err(panicked) => return (draft.panicked(Verdict::Fail, panicked), None),
     };
-
-    let Evidence::Jacobian(numeric) = &proven.evidence else { unreachable!("made above") };
+    let Evidence::Jacobian(numeric) = &mut proven.evidence else { unreachable!("made above") };
+    short.retain(|&column| {
+        let mut entries = numeric[column].iter().zip(&analytic);
+        !entries.all(|(found, row)| confirmed(found, row[column], settings))
+    });
+    match columns(&differentiated, &flat_inputs, &short, settings, count) {
+        Ok(columns) => short.into_iter().zip(columns).for_each(|(at, column)| numeric[at] = column),
+        Err(panicked) => return (draft.panicked(Verdict::Invalid, panicked), None),
+    }
+    let numeric = &*numeric;
     let inputs_of: Vec<_> = (0..flat_inputs.len()).map(|c| flat_inputs.place(c)).collect();
     let outputs_of: Vec<_> = (0..flat_outputs.len()).map(|r| flat_outputs.place(r)).collect();
     let size =
@@ -117,8 +132,7 @@ pub(crate) fn check(
         for (column, (input, index)) in inputs_of.iter().enumerate() {
             let mut found = numeric[column][row];
             let value = analytic[row][column];
-            // Rounding of a backward pass, relative to the entry: a handful of operations.
-            let rounding = |found: &Estimate| 8.0 * settings.precision.unit * size(found);
+            let rounding = |found: &Estimate| backward_rounding(size(found), settings);
             let mut error = (value - found.value).abs();
             let mut bound = found.bound + rounding(&found);
             let fits = |error: f64, bound: f64| error <= bound;
@@ -176,7 +190,14 @@ pub(crate) fn check(
                     (found, error, bound) = (other, (value - other.value).abs(), wider);
                 }
             }
-            let worst = Worst {
+            if found.nature == Nature::NonSmooth {
+                draft.lower(
+                    Verdict::Unchecked,
+                    format!("a kink or a jump in input {input} at {index:?}"),
+                );
+                continue;
+            }
+            draft.look((value, found.value), bound, || Worst {
                 output: *output,
                 output_index: Some(output_index.clone()),
                 input: *input,
@@ -185,15 +206,7 @@ pub(crate) fn check(
                 numeric: found.value,
                 error,
                 bound,
-            };
-            if found.nature == Nature::NonSmooth {
-                draft.lower(
-                    Verdict::Unchecked,
-                    format!("a kink or a jump in input {input} at {index:?}"),
-                );
-                continue;
-            }
-            draft.compare(worst);
+            });
             if !fits(error, bound) {
                 failed.push((row, column));
                 draft.lower(
@@ -240,8 +253,41 @@ pub(crate) fn check(
         };
         rejected.causes().into_iter().for_each(|cause| draft.cause(cause));
     }
+    if settings.steps
+        && let Some(worst) = draft.worst()
+        && let Some(column) =
+            inputs_of.iter().position(|place| *place == (worst.input, worst.index.clone()))
+        && let Some(row) = outputs_of.iter().position(|(output, index)| {
+            *output == worst.output && Some(index) == worst.output_index.as_ref()
+        })
+        && let Ok(samples) = samples(&differentiated, &flat_inputs, column, settings, count)
+    {
+        draft.record.steps = Some(samples.table(row, settings.precision).to_string());
+    }
     let passed = draft.record.verdict == Verdict::Pass;
     (draft.finish(), passed.then_some(proven))
+}
+
+/// Rounding of a backward pass, relative to the entry: a handful of operations.
+fn backward_rounding(size: f64, settings: &Settings) -> f64 {
+    8.0 * settings.precision.unit * size
+}
+
+/// Whether a short ladder settles an entry: it agrees with the gradient so closely that no longer one is
+/// needed. What it says against a gradient counts for nothing.
+fn confirmed(found: &Estimate, value: f64, settings: &Settings) -> bool {
+    // A hundredth of what may remain unseen, so that the power of the check does not suffer.
+    let enough = settings.precision.detects / 100.0;
+    match found.nature {
+        Nature::Constant => value == 0.0,
+        Nature::Smooth => {
+            let size = found.value.abs();
+            let bound = found.bound + backward_rounding(size, settings);
+            (value - found.value).abs() <= bound
+                && bound <= enough * size.max(NEGLIGIBLE * found.slope)
+        }
+        Nature::NonSmooth | Nature::NotFinite => false,
+    }
 }
 
 /// The numeric Jacobian, as a scale for what is judged otherwise.
@@ -249,14 +295,38 @@ pub(crate) fn scale(place: &Place<'_>, inputs: &[Array], settings: &Settings) ->
     let outputs = place.forward(inputs).ok()?;
     let (flat, count) = (Flat::new(inputs), Flat::new(&outputs).len());
     let place = place.differentiated();
-    let numeric = columns(&place, &flat, settings, count).ok()?;
+    let all: Vec<usize> = (0..flat.len()).collect();
+    let numeric = columns(&place, &flat, &all, settings, count).ok()?;
     Some(Proven { outputs, evidence: Evidence::Jacobian(numeric) })
 }
 
-/// The derivatives of all outputs with respect to each input element.
+/// The derivatives of all outputs with respect to each input element, and where they come from a short
+/// ladder: where the function looks smooth on one.
+fn first_columns(
+    place: &Place<'_>,
+    inputs: &Flat,
+    settings: &Settings,
+    outputs: usize,
+) -> Result<(Vec<Vec<Estimate>>, Vec<usize>), Panicked> {
+    let all: Vec<usize> = (0..inputs.len()).collect();
+    let Some(precision) = settings.precision.short() else {
+        return Ok((columns(place, inputs, &all, settings, outputs)?, Vec::new()));
+    };
+    let settings_of_short = Settings { precision, ..settings.clone() };
+    let mut numeric = columns(place, inputs, &all, &settings_of_short, outputs)?;
+    let is_regular = |found: &Estimate| matches!(found.nature, Nature::Smooth | Nature::Constant);
+    let (short, rough): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|&at| numeric[at].iter().all(is_regular));
+    let longer = columns(place, inputs, &rough, settings, outputs)?;
+    rough.into_iter().zip(longer).for_each(|(at, column)| numeric[at] = column);
+    Ok((numeric, short))
+}
+
+/// The derivatives of all outputs with respect to each of these input elements.
 fn columns(
     place: &Place<'_>,
     inputs: &Flat,
+    positions: &[usize],
     settings: &Settings,
     outputs: usize,
 ) -> Result<Vec<Vec<Estimate>>, Panicked> {
@@ -266,19 +336,17 @@ fn columns(
         DType::F64 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         _ => 1,
     };
-    if threads == 1 || inputs.len() < 2 * threads {
-        return (0..inputs.len()).map(column).collect();
+    if threads == 1 || positions.len() < 2 * threads {
+        return positions.iter().copied().map(column).collect();
     }
     let next = AtomicUsize::new(0);
     let mut found: Vec<(usize, _)> = std::thread::scope(|scope| {
         let work = || {
             let mut found = Vec::new();
             loop {
-                let position = next.fetch_add(1, Ordering::Relaxed);
-                if position >= inputs.len() {
-                    return found;
-                }
-                found.push((position, column(position)));
+                let number = next.fetch_add(1, Ordering::Relaxed);
+                let Some(&position) = positions.get(number) else { return found };
+                found.push((number, column(position)));
             }
         };
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
@@ -286,7 +354,7 @@ fn columns(
         // A panic of the function is caught where it is called.
         results.flat_map(|result| result.expect("panics are caught")).collect()
     });
-    found.sort_by_key(|(position, _)| *position);
+    found.sort_by_key(|(number, _)| *number);
     found.into_iter().map(|(_, column)| column).collect()
 }
 
@@ -297,32 +365,42 @@ fn estimate(
     settings: &Settings,
     outputs: usize,
 ) -> Result<Vec<Estimate>, Panicked> {
-    let mut panicked = None;
-    let samples =
-        Samples::take(inputs.element(position), settings.first_step, settings.precision, |delta| {
-            let (at, moved) = inputs.moved(position, delta);
-            // What the function gets is rounded to its data type, and so is the width of the step.
-            let at = if place.dtype == DType::F32 { f64::from(at as f32) } else { at };
-            match place.forward(&moved) {
-                Ok(values) => {
-                    let values = flatten(&values);
-                    // An output that changes its size under a step cannot be differentiated.
-                    if values.len() == outputs {
-                        (at, values)
-                    } else {
-                        (at, vec![f64::NAN; outputs])
-                    }
-                }
-                Err(text) => {
-                    panicked.get_or_insert(text);
-                    (at, vec![f64::NAN; outputs])
-                }
-            }
-        });
-    match panicked {
-        Some(panicked) => Err(panicked),
-        None => Ok((0..outputs).map(|row| samples.derivative(row, settings.precision)).collect()),
-    }
+    let samples = samples(place, inputs, position, settings, outputs)?;
+    Ok((0..outputs).map(|row| samples.derivative(row, settings.precision)).collect())
+}
+
+/// The samples of all outputs along one input element.
+fn samples(
+    place: &Place<'_>,
+    inputs: &Flat,
+    position: usize,
+    settings: &Settings,
+    outputs: usize,
+) -> Result<Samples, Panicked> {
+    let panicked = RefCell::new(None);
+    let run = |place: &Place<'_>, moved: &[Array]| match place.forward(moved) {
+        // An output that changes its size under a step cannot be differentiated.
+        Ok(values) if Flat::new(&values).len() != outputs => vec![f64::NAN; outputs],
+        Ok(values) => flatten(&values),
+        Err(text) => {
+            panicked.borrow_mut().get_or_insert(text);
+            vec![f64::NAN; outputs]
+        }
+    };
+    let function = |delta: f64| {
+        let (at, moved) = inputs.moved(position, delta);
+        // What the function gets is rounded to its data type, and so is the width of the step.
+        let at = if place.dtype == DType::F32 { f64::from(at as f32) } else { at };
+        (at, run(place, &moved))
+    };
+    let samples = if settings.companion && place.dtype == DType::F32 {
+        let double = Place { dtype: DType::F64, ..place.clone() };
+        let companion = |delta: f64| run(&double, &inputs.moved(position, delta).1);
+        Samples::take_with(settings.first_step, settings.precision, function, companion)
+    } else {
+        Samples::take(inputs.element(position), settings.first_step, settings.precision, function)
+    };
+    panicked.into_inner().map_or(Ok(samples), Err)
 }
 
 /// The Jacobian that the backward pass gives: one pass for each output element, whose cotangent is 1

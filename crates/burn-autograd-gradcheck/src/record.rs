@@ -71,6 +71,9 @@ pub struct Record {
     /// Likely causes of a failure, where its pattern shows them.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub causes: Vec<String>,
+    /// How the derivative of the entry that fits worst was found, step by step, if that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub steps: Option<String>,
     /// How to repeat the check.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub repeat: Option<String>,
@@ -93,6 +96,7 @@ impl Record {
             worst_entries: Vec::new(),
             points: Vec::new(),
             causes: Vec::new(),
+            steps: None,
             repeat: None,
             detects: None,
             coverage: (0, 0),
@@ -117,6 +121,9 @@ impl fmt::Display for Record {
         }
         if !self.reason.is_empty() {
             write!(f, "\n          {}", self.reason)?;
+        }
+        for line in self.steps.iter().flat_map(|steps| steps.lines()) {
+            write!(f, "\n          {line}")?;
         }
         if self.verdict == Verdict::Pass {
             return Ok(());

@@ -55,6 +55,7 @@ pub(crate) fn checks(
         ground.subsets("subsets", false),
         ground.subsets("checkpointing", true),
         ground.layout(),
+        ground.fusion(),
         ground.untouched(),
         ground.accumulation(&mut random),
         ground.threads(),
@@ -475,6 +476,26 @@ impl Ground<'_> {
             ("a transposed cotangent", Layout::Contiguous, Arrival::Transposed),
             ("a cotangent that is a window", Layout::Contiguous, Arrival::Window),
             ("transposed inputs and cotangent", Layout::Transposed, Arrival::Transposed),
+        ] {
+            let mode = Mode { layout, cotangent, ..Mode::plain(&all) };
+            if let Some(pass) = self.run(&mut draft, what, &self.cotangents, mode) {
+                self.same_outputs(&mut draft, what, &self.base.outputs, &pass.outputs, false);
+                self.compare(&mut draft, what, &self.base.gradients, &pass.gradients, false);
+            }
+        }
+        draft.finish()
+    }
+
+    /// Between elementwise operations, with nothing read on the way: what a backend that fuses kernels
+    /// may join with its neighbours. The others read every output before they go on, and thereby fuse
+    /// nothing across the function.
+    fn fusion(&self) -> Record {
+        let mut draft = Draft::new("fusion");
+        let all = vec![true; self.inputs.len()];
+        for (what, layout, cotangent) in [
+            ("elementwise operations before it", Layout::Pending, Arrival::Contiguous),
+            ("elementwise operations behind it", Layout::Contiguous, Arrival::Pending),
+            ("elementwise operations on both sides", Layout::Pending, Arrival::Pending),
         ] {
             let mode = Mode { layout, cotangent, ..Mode::plain(&all) };
             if let Some(pass) = self.run(&mut draft, what, &self.cotangents, mode) {

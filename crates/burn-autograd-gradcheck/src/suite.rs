@@ -272,6 +272,8 @@ impl Suite {
             seed: self.seed,
             intrinsic_ulps: 0.0,
             roundings: stage.case.roundings,
+            companion: false,
+            steps: false,
         }
     }
 

@@ -16,7 +16,7 @@ type Unary = fn(Tensor<2>) -> Tensor<2>;
 
 pub(super) fn cases(random: &mut SplitMix64) -> Vec<Case> {
     // Each function with its kinks, which inputs keep twice the largest step away from.
-    let pointwise: [(&str, &[f64], Unary); 25] = [
+    let pointwise: [(&str, &[f64], Unary); 27] = [
         ("relu", &[0.0], relu),
         ("leaky_relu", &[0.0], |x| leaky_relu(x, 0.125)),
         ("relu6", &[0.0, 6.0], relu6),
@@ -37,7 +37,9 @@ pub(super) fn cases(random: &mut SplitMix64) -> Vec<Case> {
         ("elu, α = 1", &[], |x| elu(x, 1.0)),
         ("celu", &[], |x| celu(x, 1.5)),
         ("selu", &[0.0], selu),
+        ("celu, α = 2", &[], |x| celu(x, 2.0)),
         ("softplus", &[], |x| softplus(x, 1.5)),
+        ("softplus, β = 2", &[], |x| softplus(x, 2.0)),
         ("softplus_with_threshold", &[2.0], |x| softplus_with_threshold(x, 1.0, 2.0)),
         ("softsign", &[], softsign),
         ("hard_shrink", &[-1.0, 1.0], |x| hard_shrink(x, 1.0)),

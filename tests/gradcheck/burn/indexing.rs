@@ -176,7 +176,7 @@ fn scattering(random: &mut SplitMix64) -> Vec<Case> {
             |(x, values): (Tensor<2>, Tensor<2>)| x.slice_assign(s![1..3, 0..2], values),
         ),
         case("slice_fill", "a middle part", uniform(random, &[&[4, 3]]), |x: Tensor<2>| {
-            x.slice_fill(s![1..3, 0..2], 0.5)
+            x.slice_fill(s![1..3, 0..2], 2.0)
         }),
     ]
 }
@@ -241,11 +241,11 @@ fn masks(random: &mut SplitMix64) -> Vec<Case> {
             },
         ),
         case("mask_fill", "2×3", uniform(random, &[&[2, 3]]), |x: Tensor<2>| {
-            x.clone().mask_fill(Tensor::<2, Bool>::from_data(MASK, &x.device()), 0.5)
+            x.clone().mask_fill(Tensor::<2, Bool>::from_data(MASK, &x.device()), 2.0)
         }),
         case("mask_fill", "mask broadcast", uniform(random, &[&[2, 3]]), |x: Tensor<2>| {
             x.clone()
-                .mask_fill(Tensor::<2, Bool>::from_data([[true, false, true]], &x.device()), 0.5)
+                .mask_fill(Tensor::<2, Bool>::from_data([[true, false, true]], &x.device()), 2.0)
         }),
         case("mask_select", "2×3", uniform(random, &[&[2, 3]]), |x: Tensor<2>| {
             x.clone().mask_select(Tensor::<2, Bool>::from_data(MASK, &x.device()))
@@ -314,7 +314,7 @@ fn joining(random: &mut SplitMix64) -> Vec<Case> {
             x.unfold::<3, _>(0, 2, 3)
         }),
         case("pad", "constant", uniform(random, &[&[2, 2, 3]]), |x: Tensor<3>| {
-            x.pad([(0, 1), (2, 0), (1, 2)], PadMode::Constant(0.5))
+            x.pad([(0, 1), (2, 0), (1, 2)], PadMode::Constant(2.0))
         }),
         case("pad", "reflect", uniform(random, &[&[2, 3, 4]]), |x: Tensor<3>| {
             x.pad([(1, 2), (3, 0)], PadMode::Reflect)

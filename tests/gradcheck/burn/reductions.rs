@@ -33,9 +33,11 @@ fn sums(random: &mut SplitMix64) -> Vec<Case> {
         case("var", "unbiased, the middle", uniform(random, &[&[2, 4, 2]]), |x: Tensor<3>| {
             x.var(1)
         }),
+        case("var", "unbiased, of five", uniform(random, &[&[5, 2]]), |x: Tensor<2>| x.var(0)),
+        case("cov", "unbiased, of five", uniform(random, &[&[5, 2]]), |x: Tensor<2>| x.cov(0, 1)),
         case("var_bias", "the last", uniform(random, &[&[3, 4]]), |x: Tensor<2>| x.var_bias(1)),
         case("var_mean", "both outputs", uniform(random, &[&[3, 4]]), |x: Tensor<2>| x.var_mean(0)),
-        case("cov", "unbiased", uniform(random, &[&[4, 3]]), |x: Tensor<2>| x.cov(0, 1)),
+        case("cov", "unbiased, of four", uniform(random, &[&[4, 3]]), |x: Tensor<2>| x.cov(0, 1)),
     ]
 }
 

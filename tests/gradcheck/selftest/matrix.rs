@@ -25,6 +25,7 @@ pub(super) const CHECKS: &[(&str, &str)] = &[
     ("subsets", "sub"),
     ("checkpointing", "ckp"),
     ("layout", "lay"),
+    ("fusion", "fus"),
     ("untouched", "unt"),
     ("accumulation", "acc"),
     ("twice", "twi"),

@@ -1,7 +1,7 @@
 //! Points where a function has no derivative.
 
 use super::search::{Ladder, Row};
-use super::tableau::{Term, tableau};
+use super::tableau::{Tableau, Term};
 
 /// How far from zero, in bounds, a limit has to be.
 const CERTAIN: f64 = 2.0;
@@ -39,17 +39,17 @@ pub(super) fn is_non_smooth(ladder: &Ladder, noise: f64, bound: f64) -> bool {
 /// Whether terms have a limit that is above `least`.
 fn stays(terms: &[Term], least: f64, changes: &[f64], tail: usize) -> bool {
     // On both sides of a kink the second derivatives may differ too: a series in all powers.
-    tableau(terms, 1).into_iter().flatten().any(|entry| {
+    Tableau::new(terms, 1).entries().iter().any(|entry| {
         let size = entry.value.abs();
+        if !(size > least && size > CERTAIN * entry.bound(1.0)) {
+            return false;
+        }
         let visible = terms.iter().filter(|term| term.noise <= size / 4.0);
         let Some(smallest) = visible.map(|term| term.step).reduce(f64::min) else { return false };
         let large = terms.iter().take_while(|term| term.step >= 16.0 * smallest).count();
-        size > least
-            && size > CERTAIN * entry.bound
-            // The terms stay there, but for the smallest steps: the kink may lie beyond those.
-            && terms[..terms.len() - tail].iter().skip(entry.row + 1).all(|term| {
-                term.value * entry.value.signum() >= size / 2.0 - term.noise
-            })
+        // The terms stay there, but for the smallest steps: the kink may lie beyond those.
+        let rest = terms[..terms.len() - tail].iter().skip(entry.row + 1);
+        rest.clone().all(|term| term.value * entry.value.signum() >= size / 2.0 - term.noise)
             // It is more than what the changes at large steps make of the smallest one.
             && large > 0
             && changes.iter().take(large).all(|change| size > change * smallest)

@@ -43,6 +43,7 @@ use std::fmt;
 
 use search::{Ladder, Row, Search, Source};
 pub use table::{StepRow, StepTable};
+use tableau::{Entry, Tableau};
 
 /// The precision that a function computes in.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -51,6 +52,8 @@ pub struct Precision {
     pub unit: f64,
     /// Rows of the ladder.
     pub rows: usize,
+    /// Runs of closely spaced values for the noise, three at most.
+    pub runs: usize,
     /// Entries whose detectable relative error is above this are unchecked.
     pub detects: f64,
 }
@@ -59,11 +62,19 @@ impl Precision {
     /// Double precision: 20 rows reach the step 2⁻²¹, where the noise dominates in every function
     /// that a step of ¼ resolves. A detectable error of 10⁻⁶ leaves six orders of magnitude between
     /// what rounding explains and what a wrong formula does.
-    pub const F64: Self = Self { unit: f64::EPSILON / 2.0, rows: 20, detects: 1e-6 };
+    pub const F64: Self = Self { unit: f64::EPSILON / 2.0, rows: 20, runs: 3, detects: 1e-6 };
 
     /// Single precision: below step 2⁻¹⁰ there is only noise. An error of 10⁻³ is what extrapolated
     /// differences can promise with a few units of noise.
-    pub const F32: Self = Self { unit: f32::EPSILON as f64 / 2.0, rows: 9, detects: 1e-3 };
+    pub const F32: Self = Self { unit: f32::EPSILON as f64 / 2.0, rows: 9, runs: 3, detects: 1e-3 };
+
+    /// A short ladder, where this one is long: for derivatives that are only to be confirmed. Eight
+    /// rows reach the step 2⁻⁹, enough for functions that the largest steps already resolve. It costs a
+    /// third, and is made for those who take the long one where it does not confirm.
+    pub fn short(self) -> Option<Self> {
+        const ROWS: usize = 8;
+        (self.rows >= 2 * ROWS).then_some(Self { rows: ROWS, runs: 1, ..self })
+    }
 }
 
 /// The derivative of one output with respect to one input.
@@ -150,16 +161,18 @@ impl Samples {
         mut f: impl FnMut(f64) -> (f64, Vec<f64>),
     ) -> Self {
         let mut samples = Self::ladder(first_step, precision, &mut f);
-        // Three spacings, far below the ladder: there a smooth function is nearly a straight line,
+        // Spacings far below the ladder: there a smooth function is nearly a straight line,
         // and its fourth differences are noise. Multiples of a power of two, so that the spacing is
         // exactly equal; odd ones, so that the values don't lie on a grid because the points do.
         let scale = (x.abs().max(first_step) * precision.unit).log2().ceil().exp2();
-        samples.noise = [65.0, 1025.0, 16385.0]
+        samples.noise = [1025.0, 65.0, 16385.0]
+            .into_iter()
+            .take(precision.runs)
             .map(|factor| {
                 let spacing = scale * factor;
                 (0..NOISE_POINTS).map(|i| f(f64::from(i - NOISE_POINTS / 2) * spacing).1).collect()
             })
-            .to_vec();
+            .collect();
         samples
     }
 
@@ -262,16 +275,18 @@ impl Samples {
     /// How the derivative of one output was found: what each step of the ladder said.
     pub fn table(&self, output: usize, precision: Precision) -> StepTable {
         let Search { estimate, noise, slopes, chosen } = self.search(output, precision);
-        let tableau = tableau::tableau(&slopes, search::SLOPES);
-        let rows = slopes.iter().zip(tableau).enumerate().map(|(row, (slope, entries))| {
+        let tableau = Tableau::new(&slopes, search::SLOPES);
+        let bound = |entry: Entry| entry.bound(noise);
+        let rows = slopes.iter().enumerate().map(|(row, slope)| {
             let chosen = chosen.filter(|entry| entry.row == row);
-            let smallest = || entries.into_iter().min_by(|a, b| a.bound.total_cmp(&b.bound));
+            let entries = tableau.entries().iter().copied().filter(|entry| entry.row == row);
+            let smallest = || entries.min_by(|a, b| bound(*a).total_cmp(&bound(*b)));
             let entry = chosen.or_else(smallest);
             StepRow {
                 step: slope.step / 2.0,
                 slope: slope.value,
                 value: entry.map_or(slope.value, |entry| entry.value),
-                bound: entry.map_or(f64::INFINITY, |entry| entry.bound),
+                bound: entry.map_or(f64::INFINITY, bound),
                 chosen: chosen.is_some(),
             }
         });
@@ -298,7 +313,7 @@ impl Samples {
             return search::search(&ladder, Source::Companion(&companion), precision);
         }
         let values = |run: &Vec<Vec<f64>>| run.iter().map(|values| values[output]).collect();
-        let runs: Vec<Vec<f64>> = self.noise.iter().map(values).collect();
+        let runs = || self.noise.iter().map(values).collect();
         search::search(&ladder, Source::Blind(&runs), precision)
     }
 }

@@ -1,6 +1,6 @@
 //! From the samples of one output to its derivative.
 
-use super::tableau::{self, Entry, Term};
+use super::tableau::{Entry, Tableau, Term};
 use super::{Estimate, Nature, Precision, kinks, noise};
 
 /// The samples of one output.
@@ -82,12 +82,12 @@ impl Ladder {
         (self.rows.len().saturating_sub(5) / 3).max(1)
     }
 
-    fn slopes(&self, noise: f64) -> Vec<Term> {
+    fn slopes(&self) -> Vec<Term> {
         let slope = |row: &Row| Term {
             step: row.width(),
             value: row.slope(self.centre),
             // Two values are noisy.
-            noise: 2.0 * noise / row.width(),
+            noise: 2.0 / row.width(),
         };
         self.rows.iter().map(slope).collect()
     }
@@ -101,8 +101,8 @@ impl Ladder {
 pub(super) enum Source<'a> {
     /// The same function in a higher precision.
     Companion(&'a Ladder),
-    /// Runs of closely spaced values.
-    Blind(&'a [Vec<f64>]),
+    /// Runs of closely spaced values, which a constant does without.
+    Blind(&'a dyn Fn() -> Vec<Vec<f64>>),
 }
 
 /// What was found, and how.
@@ -152,30 +152,32 @@ pub(super) fn search(ladder: &Ladder, source: Source<'_>, precision: Precision) 
         let hidden = 4.0 * unit * ladder.centre.abs().max(1.0) / ladder.rows[0].width();
         let nature = Nature::Constant;
         let estimate = Estimate { value: 0.0, bound: 0.0, nature, hidden, slope: 0.0 };
-        return Search { estimate, noise: 0.0, slopes: ladder.slopes(0.0), chosen: None };
+        return Search { estimate, noise: 0.0, slopes: ladder.slopes(), chosen: None };
     }
 
+    let slopes = ladder.slopes();
+    let tableau = Tableau::new(&slopes, SLOPES);
     let (noise, chosen, least) = match source {
         Source::Companion(companion) => {
             let noise = noise::companion(ladder, companion);
-            let slopes = ladder.slopes(noise);
-            let confirmed = tableau::best(&slopes, SLOPES, ladder.witnesses());
-            (noise, confirmed.or_else(|| tableau::best(&slopes, SLOPES, 0)), 0.0)
+            let confirmed = tableau.best(noise, ladder.witnesses());
+            (noise, confirmed.or_else(|| tableau.best(noise, 0)), 0.0)
         }
         Source::Blind(runs) => {
+            let runs = &runs();
             let measured = noise::measured(ladder, runs, precision.unit);
             let (noise, chosen) =
-                with_more_noise(ladder, measured.max(noise::of_steps(ladder, runs)));
+                with_more_noise(ladder, &tableau, measured.max(noise::of_steps(ladder, runs)));
             let least = chosen.map_or(0.0, |entry| {
                 let still = where_still(ladder, &entry, measured);
-                still.max(where_rounded(ladder, &entry, noise, precision.unit))
+                still.max(where_rounded(ladder, &tableau, &entry, noise, precision.unit))
             });
             (noise, chosen, least)
         }
     };
-    let slopes = ladder.slopes(noise);
-    let (value, bound) = chosen
-        .map_or((slopes[0].value, f64::INFINITY), |entry| (entry.value, entry.bound.max(least)));
+    let (value, bound) = chosen.map_or((slopes[0].value, f64::INFINITY), |entry| {
+        (entry.value, entry.bound(noise).max(least))
+    });
     let kink = kinks::is_non_smooth(ladder, noise, bound);
     let nature = if kink { Nature::NonSmooth } else { Nature::Smooth };
     let first = &ladder.rows[0];
@@ -200,22 +202,22 @@ fn where_still(ladder: &Ladder, chosen: &Entry, measured: f64) -> f64 {
 /// each other on a stair, and not with the large ones. The noise of the function's own size does not
 /// explain it, that of numbers of size one would. So both are included: what they agree on, and what
 /// would then be the answer.
-fn where_rounded(ladder: &Ladder, chosen: &Entry, noise: f64, unit: f64) -> f64 {
+fn where_rounded(
+    ladder: &Ladder,
+    tableau: &Tableau<'_>,
+    chosen: &Entry,
+    noise: f64,
+    unit: f64,
+) -> f64 {
     let larger = 4.0 * unit * ladder.largest().max(1.0);
     if larger <= noise {
         return 0.0;
     }
-    let Some(other) = tableau::best(&ladder.slopes(larger), SLOPES, ladder.witnesses()) else {
-        return 0.0;
-    };
-    // Its bound with the smaller noise.
-    let tableau = tableau::tableau(&ladder.slopes(noise), SLOPES);
-    let same = tableau[other.row].iter().find(|entry| entry.value == other.value);
+    let Some(other) = tableau.best(larger, ladder.witnesses()) else { return 0.0 };
+    // With the smaller noise.
+    let bound = other.bound(noise);
     let difference = (other.value - chosen.value).abs();
-    match same {
-        Some(same) if difference > same.bound + chosen.bound => difference + same.bound,
-        _ => 0.0,
-    }
+    if difference > bound + chosen.bound(noise) { difference + bound } else { 0.0 }
 }
 
 /// By what factor a larger noise has to make the bound smaller: it must explain what a smaller one
@@ -228,7 +230,7 @@ const GAIN: f64 = 4.0;
 /// small steps then contradict every good entry, and all that is left are bad ones from among
 /// themselves. So twice the noise is tried, and twice that, up to what the second differences at
 /// the smallest steps allow: there the function is straight, and they are noise.
-fn with_more_noise(ladder: &Ladder, measured: f64) -> (f64, Option<Entry>) {
+fn with_more_noise(ladder: &Ladder, tableau: &Tableau<'_>, measured: f64) -> (f64, Option<Entry>) {
     let second = |row: &Row| row.plus - 2.0 * ladder.centre + row.minus;
     let seen = ladder.rows[ladder.rows.len() - ladder.tail() - 1..]
         .windows(2)
@@ -237,21 +239,23 @@ fn with_more_noise(ladder: &Ladder, measured: f64) -> (f64, Option<Entry>) {
         .map(|pair| (second(&pair[0]) - 4.0 * second(&pair[1])).abs() / 5.0)
         .fold(0.0, f64::max);
     let widest = ladder.rows[0].width();
-    let mut best: (f64, Option<Entry>) = (measured, None);
+    let mut best: Option<(f64, Entry)> = None;
     let mut noise = measured;
     while noise.is_finite()
         && noise <= measured.max(16.0 * seen)
         // No bound is smaller than the noise at the largest step.
-        && best.1.is_none_or(|entry| 2.0 * noise / widest < entry.bound)
+        && best.is_none_or(|(with, entry)| 2.0 * noise / widest < entry.bound(with))
     {
-        let entry = tableau::best(&ladder.slopes(noise), SLOPES, ladder.witnesses());
-        if let Some(entry) = entry
-            && best.1.is_none_or(|best| entry.bound < best.bound / GAIN)
+        if let Some(entry) = tableau.best(noise, ladder.witnesses())
+            && best.is_none_or(|(with, best)| entry.bound(noise) < best.bound(with) / GAIN)
         {
-            best = (noise, Some(entry));
+            best = Some((noise, entry));
         }
         noise *= 2.0;
     }
-    // If nothing is confirmed, the function is rough down to the smallest step.
-    (best.0, best.1.or_else(|| tableau::best(&ladder.slopes(measured), SLOPES, 0)))
+    match best {
+        Some((noise, entry)) => (noise, Some(entry)),
+        // Nothing is confirmed: the function is rough down to the smallest step.
+        None => (measured, tableau.best(measured, 0)),
+    }
 }

@@ -36,6 +36,7 @@ const GROUPS: [(&str, &[&str]); 2] = [
             "twice",
             "batch",
             "dependence",
+            "fusion",
             "untouched",
             "threads",
         ],
