@@ -28,7 +28,8 @@
 //! - **Accuracy**: on Flex and NdArray in `f32`, for logits within ±10, loss and gradient are within 22
 //!   units in the last place, and the gradient at the target, which is a difference, within 10⁻⁷·g
 //!   (tested against `f64`; found: 4, 19 and 6·10⁻⁸·g). What counts is that x − m is rounded, by up to
-//!   half a unit of 16, and that eˣ⁻ᵐ is off by as much. Sums run in `f64`; a loss far below 1 is as accurate as any other.
+//!   half a unit of 16, and that eˣ⁻ᵐ is off by as much. Sums run in `f64`, over parts of at most sixteen
+//!   terms in the data type; a loss far below 1 is as accurate as any other.
 //! - **Cost**: logits are read once for the loss, and once more for the gradient, which is written
 //!   once, over the logits where nobody else holds them. There is no matrix of ones and zeros. Logits
 //!   of more than two dimensions are first put in the order `[n, d₁, …, c]`.

@@ -1,4 +1,5 @@
-//! The CPU kernels, on row-major matrices.
+//! The CPU kernels, on row-major matrices, one at a time. (Those of [`small`](super::small) are for many
+//! that are at most 4×4.)
 //!
 //! Rows are vectors, so that everything is "subtract a multiple of a row from a row": four rows and
 //! two vectors at a time, which stay in registers while the rows above pass by. Up to 4×4 the loops
