@@ -20,7 +20,9 @@
 //! Each is a folder: `mod.rs` has the definition and what users call, `spec.rs` forward and backward
 //! in Burn's own operations, `backward.rs` what is saved and the explicit backward, `kernel.rs` the
 //! formulas of the CPU kernels, `flex.rs`, `ndarray.rs` and `cube.rs` the backends that gain from a
-//! kernel, `check.rs` the cases on which the gradient is proven.
+//! kernel, `check.rs` the cases on which the gradient is proven. Where one of them would be long it is
+//! several: [`lu`] has a folder `kernel`, and [`cross_entropy`](mod@cross_entropy) its options, arguments,
+//! functions, methods and `_vjp` apart.
 //!
 //! An operation is a backend extension trait, for example
 //! [`LegendreP3Ops`](legendre_p3::LegendreP3Ops). Its default bodies are the specification, so that

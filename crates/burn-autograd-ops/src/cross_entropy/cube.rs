@@ -20,7 +20,8 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::calculate_cube_count_elemwise;
 use cubecl::prelude::*;
 
-use super::{CrossEntropyOps, Settings, holds, spec, wide};
+use super::arguments::holds;
+use super::{CrossEntropyOps, Settings, spec, wide};
 
 /// The most units that share a row.
 const UNITS: usize = 256;

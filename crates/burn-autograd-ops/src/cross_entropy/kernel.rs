@@ -7,7 +7,8 @@ use std::ops::Add;
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
-use super::{Reduction, Settings, check_targets};
+use super::arguments::check_targets;
+use super::{Reduction, Settings};
 use crate::support::Real;
 
 /// What the rows are compared with.

@@ -5,7 +5,8 @@ use burn::backend::{Backend, TensorMetadata, get_device_settings};
 use burn::tensor::{DType, Shape};
 use burn_autograd_core::{Context, Index, Mask, Rule, Saved, Var, apply_rule};
 
-use super::{Reduction, Settings, holds, wide};
+use super::arguments::holds;
+use super::{Reduction, Settings, wide};
 
 /// A change of data type, and back for the gradient.
 #[derive(Debug, Clone, Copy)]

@@ -198,7 +198,7 @@ impl<T: Lanes, S: Simd, const N: usize> Factors<T, S, N> {
         Self { simd, lu: a, permutation }
     }
 
-    /// The factors that were written by [`write_packed`](Self::write_packed).
+    /// The factors that were written by [`write`](Self::write).
     #[inline(always)]
     pub(crate) fn read(simd: S, packed: &Source<'_, T, N>, first: usize, count: usize) -> Self {
         let lu = load_all(simd, &packed.read(first, count));

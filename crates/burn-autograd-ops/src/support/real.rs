@@ -20,7 +20,7 @@ pub(crate) trait Real:
     /// eˣ to about one unit in the last place, over the whole range: subnormal results, 0, ∞, NaN.
     ///
     /// x = n·ln 2 + r with |r| ≤ ½ ln 2 (Cody and Waite's two-part ln 2, so that n·ln 2 loses
-    /// nothing), eʳ by its Taylor polynomial, and 2ⁿ in two factors, because neither 2¹²⁸ nor a
+    /// nothing), eʳ by a polynomial, and 2ⁿ in two factors, because neither 2¹²⁸ nor a
     /// subnormal 2ⁿ can be built from an exponent field.
     fn exp(self) -> Self;
 

@@ -1,4 +1,4 @@
-//! The kernels of the factorization, and their launches.
+//! The kernels of the factorisation, and their launches.
 
 use burn::backend::TensorMetadata;
 use burn::backend::cubecl::dtype_to_storage_type;
@@ -22,6 +22,7 @@ const MICRO: usize = 4;
 const DEPTH: usize = 16;
 /// Units, and columns, of a workgroup that solves for the block row.
 const ROW_UNITS: usize = 64;
+
 /// c / pivot; c where the pivot is zero: then every candidate was zero, or NaN, which is kept.
 #[cube]
 fn quotient<F: Float>(c: F, pivot: F) -> F {
@@ -179,7 +180,7 @@ fn factor_shared<F: Float>(
     }
 }
 
-/// The matrix and the rows' order: where the blocked factorization starts.
+/// The matrix and the rows' order: where the blocked factorisation starts.
 #[cube(launch_unchecked, address_type = "dynamic")]
 fn start_blocked<F: Float>(
     a: &[F],
