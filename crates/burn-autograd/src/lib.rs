@@ -66,3 +66,7 @@ pub const BURN_VERSION: &str = "0.22.1";
 #[cfg(all(doctest, feature = "flex", feature = "gradcheck", feature = "capture"))]
 #[doc = include_str!("../../../README.md")]
 mod readme {}
+
+/// The guide's examples, as tests.
+#[cfg(all(doctest, feature = "flex", feature = "gradcheck", feature = "capture"))]
+mod book;
