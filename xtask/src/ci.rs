@@ -40,6 +40,7 @@ pub(crate) fn test(arguments: &TestArguments) -> Result<ExitCode, String> {
         _ => Err("the checker's self-test failed".to_owned()),
     })?;
     step("examples", crate::examples::run_tested)?;
+    step("guide", crate::book::build)?;
     Ok(ExitCode::SUCCESS)
 }
 

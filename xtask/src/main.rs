@@ -2,10 +2,11 @@
 //!
 //! `cargo xtask gradcheck` proves the gradients, `cargo xtask bench` measures, `cargo xtask test` runs
 //! every test, `cargo xtask ci` is what CI runs; `cargo xtask examples` runs the examples, `cargo xtask
-//! new-op` and `cargo xtask new-extension` write what a new operation begins with.
+//! book` builds the guide, `cargo xtask new-op` and `cargo xtask new-extension` write what a new operation begins with.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
 
 mod bench;
+mod book;
 mod ci;
 mod examples;
 mod gradcheck;
@@ -42,6 +43,10 @@ enum Task {
     /// Exit code 0: all passed. 1: one did not, and its output is shown. 2: usage, or a build that
     /// failed.
     Examples(examples::Arguments),
+    /// Builds the guide, docs/, as web pages below target/book.
+    ///
+    /// Uses mdBook 0.5; if it is not installed, installs it below target/tools.
+    Book(book::Arguments),
     /// Writes the folder of a new operation and registers it.
     ///
     /// It compiles and runs; its gradient check fails until its backward is filled in. If the name is
@@ -61,6 +66,7 @@ fn main() -> ExitCode {
         Task::Gradcheck(arguments) => gradcheck::run(&arguments),
         Task::Bench(arguments) => bench::run(&arguments),
         Task::Examples(arguments) => examples::run(&arguments),
+        Task::Book(arguments) => book::run(&arguments),
         Task::NewOp(arguments) => new_op::run(&arguments),
         Task::NewExtension(arguments) => new_extension::run(&arguments),
         Task::Test(arguments) => ci::test(&arguments),

@@ -188,6 +188,7 @@ pub(super) fn values(op: &Op<1>, x: &[f64], y: &[f64], gradient: &[f64]) -> Reco
         worst_entries: Vec::new(),
         points: Vec::new(),
         causes: Vec::new(),
+        steps: None,
         repeat: None,
         detects: None,
         coverage: (x.len(), x.len()),
