@@ -13,6 +13,7 @@ mod losses;
 mod norms;
 mod reductions;
 mod resizing;
+mod table;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
@@ -97,8 +98,8 @@ type Spot<'a> = (&'a str, &'a str, &'a str, &'a str);
 type Finding<'a> = (&'a str, Verdict);
 
 /// Compares what was found with what is known, prints both, and gives the exit code: 0 if they are the
-/// same.
-pub(crate) fn outcome(report: &SuiteReport) -> Result<ExitCode, String> {
+/// same. Of a run of everything a table is written.
+pub(crate) fn outcome(report: &SuiteReport, everything: bool) -> Result<ExitCode, String> {
     // The checks of each spot that did not pass; a spot where all did is there too.
     let mut found: BTreeMap<Spot<'_>, Vec<Finding<'_>>> = BTreeMap::new();
     for entry in &report.checks {
@@ -147,5 +148,8 @@ pub(crate) fn outcome(report: &SuiteReport) -> Result<ExitCode, String> {
         found.len(),
         found.len() - passed
     );
+    if everything {
+        table::write(&found, report.seed)?;
+    }
     Ok(if different == 0 { ExitCode::SUCCESS } else { ExitCode::from(crate::FAILED) })
 }

@@ -20,7 +20,7 @@ pub(crate) fn run(_: &Arguments) -> Result<ExitCode, String> {
 pub(crate) fn build() -> Result<(), String> {
     let book = tool()?;
     let root = root();
-    must("mdbook", Command::new(book).args(["build", "docs"]).current_dir(root))?;
+    must("mdbook", Command::new(book).args(["build", "docs"]).current_dir(&root))?;
     links(&root.join("docs"))?;
     println!("the guide: {}", root.join("target/book/index.html").display());
     Ok(())
@@ -53,8 +53,8 @@ fn links(docs: &Path) -> Result<(), String> {
         if page.extension().is_none_or(|extension| extension != "md") {
             continue;
         }
-        let text =
-            std::fs::read_to_string(&page).map_err(|error| format!("{}: {error}", page.display()))?;
+        let text = std::fs::read_to_string(&page)
+            .map_err(|error| format!("{}: {error}", page.display()))?;
         for target in targets(&text) {
             if !docs.join(target).exists() {
                 broken.push(format!("{}: {target}", page.display()));

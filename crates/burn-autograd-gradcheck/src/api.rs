@@ -479,7 +479,8 @@ impl Gradcheck {
         if place.forward(inputs).is_ok_and(|outputs| outputs.iter().all(Array::is_empty)) {
             records.insert(0, vacuous("no output has an element"));
         }
-        Report { records }
+        let named = records.into_iter().map(|record| record.named(|input| subject.name_of(input)));
+        Report { records: named.collect() }
     }
 
     fn check(

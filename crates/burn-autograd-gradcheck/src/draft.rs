@@ -102,6 +102,7 @@ impl Draft {
             output: 0,
             output_index: None,
             input,
+            input_name: None,
             index: index(),
             analytic: value,
             numeric: expected,

@@ -201,6 +201,7 @@ pub(crate) fn check(
                 output: *output,
                 output_index: Some(output_index.clone()),
                 input: *input,
+                input_name: None,
                 index: index.clone(),
                 analytic: value,
                 numeric: found.value,

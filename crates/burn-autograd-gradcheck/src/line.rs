@@ -188,6 +188,7 @@ pub(crate) fn check(place: &Place<'_>, inputs: &[Array], settings: &Settings) ->
             output: 0,
             output_index: None,
             input,
+            input_name: None,
             index: index.clone(),
             analytic: integral,
             numeric: change,

@@ -69,7 +69,7 @@ where
         values = values.into_iter().map(|value| Dispatch::float_cast(value, dtype)).collect();
     }
     values.extend(inputs);
-    names.extend((0..I::COUNT).map(|input| format!("input {input}")));
+    names.extend((0..I::COUNT).map(|input| format!("argument {input}")));
     // A module need not be shareable between threads; a copy of it for each call is.
     let module = Mutex::new(module);
     let subject = Subject::from_parts(count + I::COUNT, move |mut tensors| {

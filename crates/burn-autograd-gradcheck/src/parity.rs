@@ -118,6 +118,7 @@ pub(crate) fn check(
                 output: heaviest,
                 output_index: None,
                 input,
+                input_name: None,
                 index: index.clone(),
                 analytic: value,
                 numeric: expected,

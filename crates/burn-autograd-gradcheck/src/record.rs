@@ -37,6 +37,9 @@ pub struct Worst {
     pub output_index: Option<Vec<usize>>,
     /// Which input.
     pub input: usize,
+    /// What it is called, if the inputs have names, as the parameters of a module do.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub input_name: Option<String>,
     /// Which element of it.
     pub index: Vec<usize>,
     /// What the backward pass gives.
@@ -104,10 +107,39 @@ impl Record {
         }
     }
 
+    /// The record with the inputs called by their names, where it speaks of them by their numbers.
+    pub(crate) fn named(mut self, name: impl Fn(usize) -> Option<String>) -> Self {
+        for worst in self.worst.iter_mut().chain(&mut self.worst_entries) {
+            worst.input_name = name(worst.input);
+        }
+        for text in self.causes.iter_mut().chain([&mut self.reason]) {
+            *text = with_names(text, &name);
+        }
+        self
+    }
+
     /// A check that was not made.
     pub(crate) fn unchecked(check: &str, reason: impl Into<String>) -> Self {
         Self { verdict: Verdict::Unchecked, reason: reason.into(), ..Self::new(check) }
     }
+}
+
+/// A text in which "input 3" is followed by that input's name.
+fn with_names(text: &str, name: &impl Fn(usize) -> Option<String>) -> String {
+    const WORD: &str = "input ";
+    let mut parts = text.split(WORD);
+    let mut named = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let digits = part.len() - part.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let (number, rest) = part.split_at(digits);
+        named.push_str(WORD);
+        named.push_str(number);
+        if let Some(name) = number.parse().ok().and_then(name) {
+            named.push_str(&format!(" ({name})"));
+        }
+        named.push_str(rest);
+    }
+    named
 }
 
 impl fmt::Display for Record {
@@ -153,11 +185,14 @@ impl fmt::Display for Worst {
             write!(f, " at {index:?}")?;
         }
         let relation = if self.error <= self.bound { "within" } else { "above" };
+        write!(f, ", input {}", self.input)?;
+        if let Some(name) = &self.input_name {
+            write!(f, " ({name})")?;
+        }
         write!(
             f,
-            ", input {} at {:?}: analytic {:.9e}, expected {:.9e}, error {:.3e} {relation} the bound \
-             {:.3e}",
-            self.input, self.index, self.analytic, self.numeric, self.error, self.bound
+            " at {:?}: analytic {:.9e}, expected {:.9e}, error {:.3e} {relation} the bound {:.3e}",
+            self.index, self.analytic, self.numeric, self.error, self.bound
         )?;
         if self.numeric != 0.0 && self.analytic.is_finite() {
             write!(f, ", ratio {:.6}", self.analytic / self.numeric)?;

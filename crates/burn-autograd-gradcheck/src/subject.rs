@@ -131,10 +131,15 @@ impl Subject {
 
     /// What a report calls an input.
     pub(crate) fn name(&self, input: usize) -> String {
-        match self.names.get(input) {
+        match self.name_of(input) {
             Some(name) => format!("{input} ({name})"),
             None => input.to_string(),
         }
+    }
+
+    /// An input's name, if it has one.
+    pub(crate) fn name_of(&self, input: usize) -> Option<String> {
+        self.names.get(input).cloned()
     }
 
     /// The function whose outputs are this one's and its inputs.
