@@ -75,7 +75,8 @@ def on_threads(count):
 
 def collect(python):
     crate = HERE / "gradcheck-crate" / "Cargo.toml"
-    ours = ["cargo", "bench", "--quiet", "--bench", "checkers"]
+    ours = ["cargo", "bench", "--quiet", "--no-default-features", "--features", "flex,ndarray"]
+    ours += ["--bench", "checkers"]
     run([*ours, "--no-run"])
     peers = [python, HERE / "peers.py"]
     one = {"env": {**os.environ, "OMP_NUM_THREADS": "1"}}

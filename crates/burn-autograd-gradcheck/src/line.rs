@@ -31,8 +31,9 @@ const EIGHT: [(f64, f64); 4] = [
     (0.183_434_642_495_649_8, 0.362_683_783_378_362),
     (0.525_532_409_916_329, 0.313_706_645_877_887_3),
     (0.796_666_477_413_626_7, 0.222_381_034_453_374_5),
-    (0.960_289_856_497_536_2, 0.101_228_536_290_376_3),
+    (OUTERMOST, 0.101_228_536_290_376_3),
 ];
+const OUTERMOST: f64 = 0.960_289_856_497_536_2;
 
 /// Directions in which only one input element moves, for that many elements; beyond them, random
 /// directions of blocks.
@@ -82,23 +83,30 @@ impl Segment<'_> {
         Ok(flatten(&outputs).iter().zip(&weights).map(|(value, weight)| value * weight).collect())
     }
 
-    /// ⟨∇, d⟩ and Σ |∇·d|.
-    fn slope(&self, t: f64) -> Result<(f64, f64), Panicked> {
+    /// By how much the point at `t` is off, because the data type cannot hold it.
+    fn off(&self, t: f64) -> Vec<f64> {
+        let meant = self.inputs.shifted(0..self.direction.len(), &self.direction, t);
+        flatten(&self.at(t)).iter().zip(flatten(&meant)).map(|(at, meant)| at - meant).collect()
+    }
+
+    /// The gradient of the weighted outputs, with zeros where there is none.
+    fn gradient(&self, t: f64) -> Result<Vec<f64>, Panicked> {
         let inputs = self.at(t);
         let mode = Mode::plain(&self.tracked);
         let pass = self.place.gradient(&inputs, &self.cotangents, mode)?;
-        let mut position = 0;
-        let (mut sum, mut size) = (0.0, 0.0);
-        for (input, gradient) in inputs.iter().zip(&pass.gradients) {
-            if let Some(gradient) = gradient {
-                for (g, d) in gradient.data.iter().zip(&self.direction[position..]) {
-                    sum += g * d;
-                    size += (g * d).abs();
-                }
-            }
-            position += input.len();
-        }
-        Ok((sum, size))
+        let zeros = |input: &Array| Array::from_fn(input.shape.clone(), || 0.0);
+        let gradients = inputs.iter().zip(pass.gradients);
+        let gradients: Vec<Array> =
+            gradients.map(|(input, gradient)| gradient.unwrap_or_else(|| zeros(input))).collect();
+        Ok(flatten(&gradients))
+    }
+
+    /// How far rounding may move a point of a piece, as a part of the piece: much, where the inputs are
+    /// large and the segment is short.
+    fn displacement(&self, unit: f64, half: f64) -> f64 {
+        let at = flatten(&self.at(0.0));
+        let moved = at.iter().zip(&self.direction).filter(|(_, d)| **d != 0.0);
+        moved.map(|(x, d)| unit * (x.abs() / (2.0 * half * d.abs())).max(1.0)).fold(0.0, f64::max)
     }
 
     fn piece(&self, from: f64, to: f64) -> Result<Piece, Panicked> {
@@ -107,13 +115,23 @@ impl Segment<'_> {
         let change = start.iter().zip(&end).map(|(a, b)| b - a).sum();
         let size = start.iter().zip(&end).map(|(a, b)| a.abs().max(b.abs())).sum();
         let (mut gradient, mut low, mut high) = (0.0f64, f64::INFINITY, f64::NEG_INFINITY);
+        let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+        let off = [self.off(to), self.off(from)];
+        let mut beyond = 0.0;
         let mut quadrature = |rule: &[(f64, f64)]| -> Result<f64, Panicked> {
             let mut sum = 0.0;
             for &(node, weight) in rule {
                 let signs: &[f64] = if node == 0.0 { &[1.0] } else { &[1.0, -1.0] };
-                for sign in signs {
-                    let (slope, size) = self.slope(middle + sign * node * half)?;
+                for (sign, off) in signs.iter().zip(&off) {
+                    let at = self.gradient(middle + sign * node * half)?;
+                    let slope = dot(&at, &self.direction);
+                    let size =
+                        at.iter().zip(&self.direction).map(|(g, d)| (g * d).abs()).sum::<f64>();
                     sum += weight * slope;
+                    // The outputs were taken where the ends were rounded to.
+                    if node == OUTERMOST {
+                        beyond += sign * dot(&at, off);
+                    }
                     gradient = gradient.max(size * 2.0 * half);
                     (low, high) = (low.min(slope), high.max(slope));
                 }
@@ -121,6 +139,7 @@ impl Segment<'_> {
             Ok(sum * half)
         };
         let (five, eight) = (quadrature(&FIVE)?, quadrature(&EIGHT)?);
+        let (five, eight) = (five + beyond, eight + beyond);
         let variation = (high - low) * 2.0 * half;
         Ok(Piece { change, size, five, eight, gradient, variation })
     }
@@ -163,12 +182,12 @@ pub(crate) fn check(place: &Place<'_>, inputs: &[Array], settings: &Settings) ->
                 return draft.finish();
             }
             // Outputs: a few roundings each, at both ends. Gradient: as everywhere. Inputs: rounded
-            // to the data type at every node, where the gradient is another.
+            // to the data type at every node and at the ends, where the gradient is another.
             let roundings = (8.0 + settings.roundings + 2.0 * settings.intrinsic_ulps) * unit;
             let noise = roundings * piece.size
                 + rounding(unit, (piece.gradient, terms))
                 + (settings.roundings + 2.0 * settings.intrinsic_ulps) * unit * piece.gradient
-                + 4.0 * unit * piece.variation;
+                + 4.0 * segment.displacement(unit, (to - from) / 2.0) * piece.variation;
             let quadrature = (piece.five - piece.eight).abs();
             if quadrature > 2.0 * noise && halvings < 7 {
                 halvings += 1;

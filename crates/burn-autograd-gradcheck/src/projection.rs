@@ -41,10 +41,11 @@ const FOLLOWED: usize = 3;
 /// How many cotangents.
 const COTANGENTS: u64 = 2;
 
-/// Whether a function is too large for its full Jacobian.
+/// Whether a function is too large for its full Jacobian. A function of many inputs is evaluated, all of
+/// them, many times for each: it is too large even with one output.
 pub(crate) fn is_large(inputs: &[Array], outputs: &[Array], entries: usize) -> bool {
     let (inputs, outputs) = (Flat::new(inputs).len(), Flat::new(outputs).len());
-    inputs.saturating_mul(outputs) > entries
+    inputs.saturating_mul(outputs.max(inputs / 16)) > entries
 }
 
 /// Differences along a block, of weighted outputs.

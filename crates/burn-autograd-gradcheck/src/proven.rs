@@ -195,8 +195,16 @@ pub(crate) fn missing(pass: &Pass, input: usize, draft: &mut Draft) {
     draft.lower(Verdict::Fail, reason);
 }
 
-/// The error that a sum of `terms` terms of total size `scale` may have, when it is computed in
-/// pairs, with four more roundings in each term.
+/// The error that a sum of `terms` terms of total size `scale` may have, with four more roundings in each
+/// term: if it is computed in pairs, or one after the other with rounding errors that are independent
+/// (Higham and Mary, "A new approach to probabilistic rounding error analysis", 2019).
 pub(crate) fn rounding(unit: f64, (scale, terms): (f64, usize)) -> f64 {
-    (4.0 + (terms.max(1) as f64).log2()) * unit * scale
+    let terms = terms.max(1) as f64;
+    (4.0 + terms.log2()).max(terms.sqrt()) * unit * scale
+}
+
+/// The same if the terms are added in any order and their errors are not independent, as those of equal
+/// terms are not.
+pub(crate) fn worst_rounding(unit: f64, (scale, terms): (f64, usize)) -> f64 {
+    (4.0 + terms as f64) * unit * scale
 }

@@ -3,7 +3,7 @@
 
 use crate::draft::Draft;
 use crate::evaluate::{Arrival, Layout, Mode, Panicked, Pass, Place, can_expand, first_slice};
-use crate::proven::{Evidence, Flat, Proven, cotangents, flatten, rounding};
+use crate::proven::{Evidence, Flat, Proven, cotangents, flatten, rounding, worst_rounding};
 use crate::record::{Record, Verdict};
 use crate::{Array, SplitMix64, Subject};
 
@@ -271,15 +271,16 @@ impl Ground<'_> {
             draft.lower(Verdict::Fail, format!("{what}: the outputs have other sizes"));
             return;
         }
-        // Each of the two computations has its own.
+        // Each of the two computations has its own, and they may add in another order.
         let condition = self.proven.condition(&inputs);
+        let roundings = 8.0 + inputs.len() as f64;
         let left = 2.0 * self.declared.roundings * self.unit;
         let left = left * expected.iter().fold(0.0f64, |largest, value| largest.max(value.abs()));
         for (row, (&expected, &found)) in expected.iter().zip(&found).enumerate() {
             let condition = condition(row, expected);
             let bound = match exact {
                 true => 0.0,
-                false => 8.0 * self.unit * (expected.abs() + condition) + left,
+                false => roundings * self.unit * (expected.abs() + condition) + left,
             };
             let same = (expected - found).abs() <= bound
                 || expected == found
@@ -732,7 +733,7 @@ impl Ground<'_> {
                     input,
                     || expanded.index(position),
                     (value, expected),
-                    4.0 * rounding(self.unit, (size, copies)),
+                    4.0 * worst_rounding(self.unit, (size, copies)),
                 );
             }
         }

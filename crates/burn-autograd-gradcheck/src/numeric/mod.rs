@@ -253,14 +253,19 @@ impl Samples {
         f: &mut impl FnMut(f64) -> (f64, Vec<f64>),
     ) -> Self {
         let (x, centre) = f(0.0);
-        let rows = (0..precision.rows)
-            .map(|row| {
-                let step = first_step / 2f64.powi(row as i32);
-                let (above, plus) = f(step);
-                let (below, minus) = f(-step);
-                Pair { above: above - x, below: x - below, plus, minus }
-            })
-            .collect();
+        let mut rows: Vec<Pair> = Vec::new();
+        // Where the largest steps leave the domain, as many smaller ones take their place.
+        let mut outside = 0;
+        while rows.len() < precision.rows + outside {
+            let step = first_step / 2f64.powi(rows.len() as i32);
+            let (above, plus) = f(step);
+            let (below, minus) = f(-step);
+            let is_finite = plus.iter().chain(&minus).all(|value| value.is_finite());
+            if !is_finite && outside == rows.len() && outside < precision.rows {
+                outside += 1;
+            }
+            rows.push(Pair { above: above - x, below: x - below, plus, minus });
+        }
         Self { centre, rows, noise: Vec::new(), companion: None }
     }
 
