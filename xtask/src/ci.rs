@@ -39,6 +39,10 @@ pub(crate) fn test(arguments: &TestArguments) -> Result<ExitCode, String> {
         code if code == ExitCode::SUCCESS => Ok(()),
         _ => Err("the checker's self-test failed".to_owned()),
     })?;
+    step("Burn's own operations", || match gradcheck::burn_in_one_build()? {
+        code if code == ExitCode::SUCCESS => Ok(()),
+        _ => Err("what is known of Burn's operations has changed".to_owned()),
+    })?;
     step("examples", crate::examples::run_tested)?;
     step("guide", crate::book::build)?;
     Ok(ExitCode::SUCCESS)

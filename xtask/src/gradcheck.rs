@@ -164,6 +164,11 @@ pub(crate) fn self_test_in_one_build() -> Result<ExitCode, String> {
     self_test(&build_test("gradcheck", &["--workspace"])?)
 }
 
+/// What is known of Burn's own operations, from the build that the tests use.
+pub(crate) fn burn_in_one_build() -> Result<ExitCode, String> {
+    run_in_one_build(&Arguments { burn: true, ..Arguments::default() })
+}
+
 fn run_stages(
     arguments: &Arguments,
     stages: &[(&[&str], Vec<String>)],
@@ -171,12 +176,14 @@ fn run_stages(
     let folder = root().join("target/gradcheck");
     std::fs::create_dir_all(&folder)
         .map_err(|error| format!("cannot make {}: {error}", folder.display()))?;
+    // What is found of Burn's operations does not replace what was found of ours.
+    let prefix = if arguments.burn { "burn-" } else { "" };
     let mut reports = Vec::new();
     let mut worst = 0;
     let mut last = None;
     for (features, backends) in stages {
         let program = build_test("gradcheck", features)?;
-        let file = folder.join(format!("{}.json", backends.join("-")));
+        let file = folder.join(format!("{prefix}{}.json", backends.join("-")));
         // A report of an earlier run must not be taken for this one's.
         let _ = std::fs::remove_file(&file);
         let mut command = Command::new(&program);
@@ -203,7 +210,7 @@ fn run_stages(
     }
     let report = merge(reports);
     let text = lines(&report)?;
-    let merged = folder.join("report.json");
+    let merged = folder.join(format!("{prefix}report.json"));
     for path in [Some(&merged), arguments.json.as_ref()].into_iter().flatten() {
         std::fs::write(path, &text)
             .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
