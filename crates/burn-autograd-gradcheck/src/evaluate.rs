@@ -4,6 +4,7 @@ use burn::backend::ops::FloatTensorOps;
 use burn::backend::{AutodiffBackend, Dispatch, DispatchTensor, TensorMetadata};
 use burn::tensor::{DType, Device, Shape, Slice, TensorData};
 
+use crate::proven::Flat;
 use crate::{Array, Subject};
 
 /// How an input's elements lie in memory when the function gets it.
@@ -88,6 +89,36 @@ pub(crate) struct Pass {
     pub(crate) misfits: Vec<String>,
 }
 
+/// A function by one element of its inputs: the other inputs stay the tensors that they are.
+pub(crate) struct Moving<'a> {
+    place: &'a Place<'a>,
+    tensors: Vec<DispatchTensor>,
+    input: usize,
+    element: usize,
+    array: Array,
+}
+
+impl Moving<'_> {
+    /// The element when it has moved by `delta`, and all outputs then.
+    pub(crate) fn at(&self, delta: f64) -> (f64, Result<Vec<f64>, Panicked>) {
+        let mut array = self.array.clone();
+        array.data[self.element] += delta;
+        let at = array.data[self.element];
+        let values = guard(|| {
+            let mut tensors = self.tensors.clone();
+            let device = self.place.device.clone().inner_or_self();
+            tensors[self.input] = self.place.tensor_of(array, &device);
+            let outputs = self.place.subject.run(tensors).into_iter().map(read);
+            let mut values = Vec::new();
+            for output in outputs {
+                if values.is_empty() { values = output.data } else { values.extend(output.data) }
+            }
+            values
+        });
+        (at, values)
+    }
+}
+
 /// A pass forward whose graph is alive.
 struct Forward {
     leaves: Vec<DispatchTensor>,
@@ -120,6 +151,19 @@ impl Place<'_> {
             let inputs = inputs.iter().map(|input| self.tensor(input, &device)).collect();
             self.subject.run(inputs).into_iter().map(read).collect()
         })
+    }
+
+    /// The function by one element of its inputs.
+    pub(crate) fn moving<'a>(
+        &'a self,
+        inputs: &Flat,
+        position: usize,
+    ) -> Result<Moving<'a>, Panicked> {
+        let (input, element) = inputs.find(position);
+        let device = self.device.clone().inner_or_self();
+        let arrays = inputs.arrays();
+        let tensors = guard(|| arrays.iter().map(|input| self.tensor(input, &device)).collect())?;
+        Ok(Moving { place: self, tensors, input, element, array: arrays[input].clone() })
     }
 
     /// The place of the function whose derivative the gradient should be.
@@ -301,7 +345,11 @@ impl Place<'_> {
     }
 
     pub(crate) fn tensor(&self, array: &Array, device: &Device) -> DispatchTensor {
-        let data = TensorData::new(array.data.clone(), Shape::from(array.shape.clone()));
+        self.tensor_of(array.clone(), device)
+    }
+
+    fn tensor_of(&self, array: Array, device: &Device) -> DispatchTensor {
+        let data = TensorData::new(array.data, Shape::from(array.shape));
         Dispatch::float_from_data(data.convert_dtype(self.dtype), device.as_dispatch())
     }
 }

@@ -9,9 +9,9 @@ use burn::tensor::DType;
 use crate::Array;
 use crate::diagnosis::Rejected;
 use crate::draft::Draft;
-use crate::evaluate::{Mode, Panicked, Place};
+use crate::evaluate::{Mode, Panicked, Pass, Place};
 use crate::numeric::{Estimate, Nature, Precision, Samples};
-use crate::proven::{Evidence, Flat, Proven, flatten};
+use crate::proven::{Evidence, Flat, Proven};
 use crate::record::{Record, Verdict, Worst};
 
 /// What the checks of one function at one point are told.
@@ -94,27 +94,33 @@ pub(crate) fn check(
     draft.record.coverage.1 = flat_inputs.len() * flat_outputs.len();
 
     let count = flat_outputs.len();
-    let taken = first_columns(&differentiated, &flat_inputs, settings, count);
-    let (numeric, mut short) = match taken {
-        Ok(taken) => taken,
-        Err(panicked) => return (draft.panicked(Verdict::Invalid, panicked), None),
-    };
-    // What is known so far is enough to tell a missing gradient from none that is due.
-    let mut proven = Proven { outputs, evidence: Evidence::Jacobian(numeric) };
-    let analytic = match analytic(place, inputs, &mut draft, &proven) {
-        Ok(analytic) => analytic,
+    let passes = match backward_passes(place, inputs, &outputs) {
+        Ok(passes) => passes,
         Err(panicked) => return (draft.panicked(Verdict::Fail, panicked), None),
     };
-    let Evidence::Jacobian(numeric) = &mut proven.evidence else { unreachable!("made above") };
-    short.retain(|&column| {
-        let mut entries = numeric[column].iter().zip(&analytic);
-        !entries.all(|(found, row)| confirmed(found, row[column], settings))
+    let analytic: Vec<Vec<f64>> = passes.iter().map(|pass| flat_gradient(pass, inputs)).collect();
+    let numeric = columns(place.dtype, flat_inputs.len(), |column| {
+        let due = |row: usize| analytic[row][column];
+        match glance(&differentiated, &flat_inputs, column, settings, count, due)? {
+            Some(confirmed) => Ok(confirmed),
+            None => estimate(&differentiated, &flat_inputs, column, settings, count),
+        }
     });
-    match columns(&differentiated, &flat_inputs, &short, settings, count) {
-        Ok(columns) => short.into_iter().zip(columns).for_each(|(at, column)| numeric[at] = column),
+    let numeric = match numeric {
+        Ok(numeric) => numeric,
         Err(panicked) => return (draft.panicked(Verdict::Invalid, panicked), None),
+    };
+    let proven = Proven { outputs, evidence: Evidence::Jacobian(numeric) };
+    for pass in &passes {
+        let _ = proven.present(pass, inputs, &mut draft);
     }
-    let numeric = &*numeric;
+    if count == 0 {
+        if analytic.iter().flatten().any(|&value| value != 0.0) {
+            draft.lower(Verdict::Fail, "a gradient of an empty output is not zero");
+        }
+        draft.record.coverage = (flat_inputs.len(), flat_inputs.len());
+    }
+    let Evidence::Jacobian(numeric) = &proven.evidence else { unreachable!("made above") };
     let inputs_of: Vec<_> = (0..flat_inputs.len()).map(|c| flat_inputs.place(c)).collect();
     let outputs_of: Vec<_> = (0..flat_outputs.len()).map(|r| flat_outputs.place(r)).collect();
     let size =
@@ -274,21 +280,36 @@ fn backward_rounding(size: f64, settings: &Settings) -> f64 {
     8.0 * settings.precision.unit * size
 }
 
-/// Whether a short ladder settles an entry: it agrees with the gradient so closely that no longer one is
-/// needed. What it says against a gradient counts for nothing.
-fn confirmed(found: &Estimate, value: f64, settings: &Settings) -> bool {
+/// A column of the numeric Jacobian from a short ladder, if that confirms every entry of the gradient. What
+/// it says against a gradient counts for nothing.
+fn glance(
+    place: &Place<'_>,
+    inputs: &Flat,
+    position: usize,
+    settings: &Settings,
+    outputs: usize,
+    due: impl Fn(usize) -> f64,
+) -> Result<Option<Vec<Estimate>>, Panicked> {
+    let Some(precision) = settings.precision.short() else { return Ok(None) };
+    let short = Settings { precision, ..settings.clone() };
+    let samples = samples(place, inputs, position, &short, outputs)?;
+    let Some(glance) = samples.glance(precision) else { return Ok(None) };
     // A hundredth of what may remain unseen, so that the power of the check does not suffer.
     let enough = settings.precision.detects / 100.0;
-    match found.nature {
-        Nature::Constant => value == 0.0,
-        Nature::Smooth => {
-            let size = found.value.abs();
-            let bound = found.bound + backward_rounding(size, settings);
-            (value - found.value).abs() <= bound
-                && bound <= enough * size.max(NEGLIGIBLE * found.slope)
-        }
-        Nature::NonSmooth | Nature::NotFinite => false,
-    }
+    let confirmed = |row: usize| {
+        let found = glance.derivative(row)?;
+        let (value, size) = (due(row), found.value.abs());
+        let bound = found.bound + backward_rounding(size, settings);
+        let agrees = match found.nature {
+            Nature::Constant => value == 0.0,
+            _ => {
+                (value - found.value).abs() <= bound
+                    && bound <= enough * size.max(NEGLIGIBLE * found.slope)
+            }
+        };
+        agrees.then_some(found)
+    };
+    Ok((0..outputs).map(confirmed).collect())
 }
 
 /// The numeric Jacobian, as a scale for what is judged otherwise.
@@ -296,49 +317,24 @@ pub(crate) fn scale(place: &Place<'_>, inputs: &[Array], settings: &Settings) ->
     let outputs = place.forward(inputs).ok()?;
     let (flat, count) = (Flat::new(inputs), Flat::new(&outputs).len());
     let place = place.differentiated();
-    let all: Vec<usize> = (0..flat.len()).collect();
-    let numeric = columns(&place, &flat, &all, settings, count).ok()?;
+    let column = |column| estimate(&place, &flat, column, settings, count);
+    let numeric = columns(place.dtype, flat.len(), column).ok()?;
     Some(Proven { outputs, evidence: Evidence::Jacobian(numeric) })
 }
 
-/// The derivatives of all outputs with respect to each input element, and where they come from a short
-/// ladder: where the function looks smooth on one.
-fn first_columns(
-    place: &Place<'_>,
-    inputs: &Flat,
-    settings: &Settings,
-    outputs: usize,
-) -> Result<(Vec<Vec<Estimate>>, Vec<usize>), Panicked> {
-    let all: Vec<usize> = (0..inputs.len()).collect();
-    let Some(precision) = settings.precision.short() else {
-        return Ok((columns(place, inputs, &all, settings, outputs)?, Vec::new()));
-    };
-    let settings_of_short = Settings { precision, ..settings.clone() };
-    let mut numeric = columns(place, inputs, &all, &settings_of_short, outputs)?;
-    let is_regular = |found: &Estimate| matches!(found.nature, Nature::Smooth | Nature::Constant);
-    let (short, rough): (Vec<_>, Vec<_>) =
-        all.into_iter().partition(|&at| numeric[at].iter().all(is_regular));
-    let longer = columns(place, inputs, &rough, settings, outputs)?;
-    rough.into_iter().zip(longer).for_each(|(at, column)| numeric[at] = column);
-    Ok((numeric, short))
-}
-
-/// The derivatives of all outputs with respect to each of these input elements.
+/// The columns of a numeric Jacobian, on as many threads as there are processors.
 fn columns(
-    place: &Place<'_>,
-    inputs: &Flat,
-    positions: &[usize],
-    settings: &Settings,
-    outputs: usize,
+    dtype: DType,
+    count: usize,
+    column: impl Fn(usize) -> Result<Vec<Estimate>, Panicked> + Sync,
 ) -> Result<Vec<Vec<Estimate>>, Panicked> {
-    let column = |position| estimate(place, inputs, position, settings, outputs);
     // Double precision is computed by processors, of which there are several. A GPU has one queue.
-    let threads = match place.dtype {
+    let threads = match dtype {
         DType::F64 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
         _ => 1,
     };
-    if threads == 1 || positions.len() < 2 * threads {
-        return positions.iter().copied().map(column).collect();
+    if threads == 1 || count < 2 * threads {
+        return (0..count).map(column).collect();
     }
     let next = AtomicUsize::new(0);
     let mut found: Vec<(usize, _)> = std::thread::scope(|scope| {
@@ -346,8 +342,10 @@ fn columns(
             let mut found = Vec::new();
             loop {
                 let number = next.fetch_add(1, Ordering::Relaxed);
-                let Some(&position) = positions.get(number) else { return found };
-                found.push((number, column(position)));
+                if number >= count {
+                    return found;
+                }
+                found.push((number, column(number)));
             }
         };
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
@@ -379,24 +377,25 @@ fn samples(
     outputs: usize,
 ) -> Result<Samples, Panicked> {
     let panicked = RefCell::new(None);
-    let run = |place: &Place<'_>, moved: &[Array]| match place.forward(moved) {
+    let run = |(at, values): (f64, Result<Vec<f64>, Panicked>)| match values {
         // An output that changes its size under a step cannot be differentiated.
-        Ok(values) if Flat::new(&values).len() != outputs => vec![f64::NAN; outputs],
-        Ok(values) => flatten(&values),
+        Ok(values) if values.len() != outputs => (at, vec![f64::NAN; outputs]),
+        Ok(values) => (at, values),
         Err(text) => {
             panicked.borrow_mut().get_or_insert(text);
-            vec![f64::NAN; outputs]
+            (at, vec![f64::NAN; outputs])
         }
     };
+    let moving = place.moving(inputs, position)?;
+    // What the function gets is rounded to its data type, and so is the width of the step.
     let function = |delta: f64| {
-        let (at, moved) = inputs.moved(position, delta);
-        // What the function gets is rounded to its data type, and so is the width of the step.
-        let at = if place.dtype == DType::F32 { f64::from(at as f32) } else { at };
-        (at, run(place, &moved))
+        let (at, values) = run(moving.at(delta));
+        (if place.dtype == DType::F32 { f64::from(at as f32) } else { at }, values)
     };
     let samples = if settings.companion && place.dtype == DType::F32 {
         let double = Place { dtype: DType::F64, ..place.clone() };
-        let companion = |delta: f64| run(&double, &inputs.moved(position, delta).1);
+        let double = double.moving(inputs, position)?;
+        let companion = |delta: f64| run(double.at(delta)).1;
         Samples::take_with(settings.first_step, settings.precision, function, companion)
     } else {
         Samples::take(inputs.element(position), settings.first_step, settings.precision, function)
@@ -404,40 +403,40 @@ fn samples(
     panicked.into_inner().map_or(Ok(samples), Err)
 }
 
-/// The Jacobian that the backward pass gives: one pass for each output element, whose cotangent is 1
-/// there and 0 elsewhere. Where there is no output element, one pass whose gradients must be zero.
-fn analytic(
+/// One backward pass for each output element, whose cotangent is 1 there and 0 elsewhere. Where there is
+/// no output element, one pass whose gradients must be zero.
+fn backward_passes(
     place: &Place<'_>,
     inputs: &[Array],
-    draft: &mut Draft,
-    proven: &Proven,
-) -> Result<Vec<Vec<f64>>, Panicked> {
-    let outputs = &proven.outputs;
+    outputs: &[Array],
+) -> Result<Vec<Pass>, Panicked> {
     let tracked = vec![true; inputs.len()];
-    let zeros: Vec<Array> =
+    let mut cotangents: Vec<Array> =
         outputs.iter().map(|output| Array::from_fn(output.shape.clone(), || 0.0)).collect();
-    let mut rows = Vec::new();
-    let count = Flat::new(outputs).len();
-    for row in 0..count.max(1) {
-        let mut cotangents = zeros.clone();
-        let mut rest = row;
-        for cotangent in &mut cotangents {
-            if rest < cotangent.len() {
-                cotangent.data[rest] = 1.0;
-                break;
-            }
-            rest -= cotangent.len();
-        }
-        let pass = place.gradient(inputs, &cotangents, Mode::plain(&tracked))?;
-        let gradients = proven.present(&pass, inputs, draft);
-        if count == 0 {
-            if flatten(&gradients).iter().any(|&value| value != 0.0) {
-                draft.lower(Verdict::Fail, "a gradient of an empty output is not zero");
-            }
-            draft.record.coverage = (Flat::new(inputs).len(), Flat::new(inputs).len());
-        } else {
-            rows.push(flatten(&gradients));
+    let places: Vec<_> = (0..outputs.len())
+        .flat_map(|output| (0..outputs[output].len()).map(move |element| (output, element)))
+        .collect();
+    let pass = |cotangents: &[Array]| place.gradient(inputs, cotangents, Mode::plain(&tracked));
+    if places.is_empty() {
+        return Ok(vec![pass(&cotangents)?]);
+    }
+    let of = |(output, element): (usize, usize)| {
+        cotangents[output].data[element] = 1.0;
+        let found = pass(&cotangents);
+        cotangents[output].data[element] = 0.0;
+        found
+    };
+    places.into_iter().map(of).collect()
+}
+
+/// The gradient of all inputs, with zeros where there is none.
+fn flat_gradient(pass: &Pass, inputs: &[Array]) -> Vec<f64> {
+    let mut flat = Vec::with_capacity(inputs.iter().map(Array::len).sum());
+    for (input, gradient) in inputs.iter().zip(&pass.gradients) {
+        match gradient {
+            Some(gradient) => flat.extend_from_slice(&gradient.data),
+            None => flat.resize(flat.len() + input.len(), 0.0),
         }
     }
-    Ok(rows)
+    flat
 }

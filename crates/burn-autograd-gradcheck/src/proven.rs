@@ -46,6 +46,25 @@ impl Flat {
         (self.0.len(), Vec::new())
     }
 
+    pub(crate) fn arrays(&self) -> &[Array] {
+        &self.0
+    }
+
+    /// Which array, and which element of its data.
+    ///
+    /// # Panics
+    ///
+    /// If there are fewer elements.
+    pub(crate) fn find(&self, mut position: usize) -> (usize, usize) {
+        for (number, array) in self.0.iter().enumerate() {
+            if position < array.len() {
+                return (number, position);
+            }
+            position -= array.len();
+        }
+        panic!("an element that is there")
+    }
+
     /// The arrays with one element moved by `delta`, and that element.
     pub(crate) fn moved(&self, mut position: usize, delta: f64) -> (f64, Vec<Array>) {
         let mut arrays = self.0.clone();

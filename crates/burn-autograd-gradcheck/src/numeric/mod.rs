@@ -33,6 +33,7 @@
 //! curvature (Huber's function, x·|x|) is not a kink.
 #![doc = include_str!("bound.md")]
 
+mod glance;
 mod kinks;
 mod noise;
 mod search;
@@ -41,6 +42,7 @@ mod tableau;
 
 use std::fmt;
 
+pub use glance::Glance;
 use search::{Ladder, Row, Search, Source};
 pub use table::{StepRow, StepTable};
 use tableau::{Entry, Tableau};
@@ -68,12 +70,10 @@ impl Precision {
     /// differences can promise with a few units of noise.
     pub const F32: Self = Self { unit: f32::EPSILON as f64 / 2.0, rows: 9, runs: 3, detects: 1e-3 };
 
-    /// A short ladder, where this one is long: for derivatives that are only to be confirmed. Eight
-    /// rows reach the step 2⁻⁹, enough for functions that the largest steps already resolve. It costs a
-    /// third, and is made for those who take the long one where it does not confirm.
+    /// A short ladder, where this one is long: for derivatives that are only to be confirmed. It takes a
+    /// third of the evaluations, and is made for those who take the long one where it does not confirm.
     pub fn short(self) -> Option<Self> {
-        const ROWS: usize = 8;
-        (self.rows >= 2 * ROWS).then_some(Self { rows: ROWS, runs: 1, ..self })
+        (self.rows > 2 * glance::ROWS).then_some(Self { rows: glance::ROWS, runs: 1, ..self })
     }
 }
 
@@ -93,6 +93,15 @@ pub struct Estimate {
     /// How steeply the output changes over the largest step: the size that its derivative has
     /// nearby, also where it is zero in the point itself.
     pub slope: f64,
+}
+
+impl Estimate {
+    /// That of an output that is the same at every step.
+    fn constant(centre: f64, unit: f64, width: f64) -> Self {
+        // An output of zero may be the difference of two numbers of size one, as 1 − tanh(20) is.
+        let hidden = 4.0 * unit * centre.abs().max(1.0) / width;
+        Self { value: 0.0, bound: 0.0, nature: Nature::Constant, hidden, slope: 0.0 }
+    }
 }
 
 /// What the samples say about a function near a point.
@@ -165,14 +174,19 @@ impl Samples {
         // and its fourth differences are noise. Multiples of a power of two, so that the spacing is
         // exactly equal; odd ones, so that the values don't lie on a grid because the points do.
         let scale = (x.abs().max(first_step) * precision.unit).log2().ceil().exp2();
-        samples.noise = [1025.0, 65.0, 16385.0]
+        let noise = [1025.0, 65.0, 16385.0]
             .into_iter()
             .take(precision.runs)
             .map(|factor| {
-                let spacing = scale * factor;
-                (0..NOISE_POINTS).map(|i| f(f64::from(i - NOISE_POINTS / 2) * spacing).1).collect()
+                let at = |i: i32| f64::from(i - NOISE_POINTS / 2) * scale * factor;
+                let value = |delta: f64| match delta {
+                    0.0 => samples.centre.clone(),
+                    delta => f(delta).1,
+                };
+                (0..NOISE_POINTS).map(at).map(value).collect()
             })
             .collect();
+        samples.noise = noise;
         samples
     }
 

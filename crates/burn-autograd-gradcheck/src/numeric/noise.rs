@@ -1,6 +1,7 @@
 //! The noise of a function: a bound on |computed f − exact f|.
 
-use super::search::Ladder;
+use super::NOISE_POINTS;
+use super::search::{Ladder, Row};
 
 /// How far the companion is from the function, at all points of the ladder.
 ///
@@ -26,9 +27,10 @@ pub(super) fn measured(ladder: &Ladder, runs: &[Vec<f64>], unit: f64) -> f64 {
 
 /// The noise if the function moves in steps: twice the grid on which all values lie, or the smallest
 /// change between the two points of a row, if in others there is none.
-pub(super) fn of_steps(ladder: &Ladder, runs: &[Vec<f64>]) -> f64 {
-    let grid = 2.0 * grid(ladder, runs);
-    let changes = || ladder.rows.iter().map(|row| (row.plus - row.minus).abs());
+pub(super) fn of_steps(centre: f64, rows: &[Row], run: &[f64]) -> f64 {
+    let values = rows.iter().flat_map(|row| [row.plus, row.minus]).chain([centre]);
+    let grid = 2.0 * grid(values.chain(run.iter().copied()));
+    let changes = || rows.iter().map(|row| (row.plus - row.minus).abs());
     if changes().all(|change| change > 0.0) {
         return grid;
     }
@@ -38,38 +40,41 @@ pub(super) fn of_steps(ladder: &Ladder, runs: &[Vec<f64>]) -> f64 {
 /// The largest power of two that all values are multiples of. That of a function which computes in
 /// numbers of its own size is a unit in the last place; (10⁵ + x²) − 10⁵ moves in steps of one of
 /// 10⁵.
-fn grid(ladder: &Ladder, runs: &[Vec<f64>]) -> f64 {
-    let spacing = |value: f64| {
+fn grid(values: impl Iterator<Item = f64>) -> f64 {
+    let lowest = |value: f64| {
         let bits = value.to_bits();
         let (exponent, fraction) = ((bits >> 52) & 0x7FF, bits & ((1 << 52) - 1));
         let significand = if exponent == 0 { fraction } else { fraction | 1 << 52 };
         let lowest = exponent.max(1) as i32 - 1075 + significand.trailing_zeros() as i32;
-        (significand != 0 && value.is_finite()).then(|| 2f64.powi(lowest))
+        (significand != 0 && value.is_finite()).then_some(lowest)
     };
-    let values = ladder.rows.iter().flat_map(|row| [row.plus, row.minus]);
-    let values = values.chain([ladder.centre]).chain(runs.iter().flatten().copied());
-    values.filter_map(spacing).reduce(f64::min).unwrap_or(0.0)
+    values.filter_map(lowest).min().map_or(0.0, |lowest| 2f64.powi(lowest))
 }
 
 /// The standard deviation of the noise in equally spaced values, if their difference table shows
 /// one: the first level from which three agree within a factor of four, with differences of both
 /// signs.
-fn of_run(values: &[f64]) -> Option<f64> {
-    if values.iter().any(|value| !value.is_finite()) {
+pub(super) fn of_run(values: &[f64]) -> Option<f64> {
+    const POINTS: usize = NOISE_POINTS as usize;
+    let mut differences: [f64; POINTS] = values.try_into().ok()?;
+    if differences.iter().any(|value| !value.is_finite()) {
         return None;
     }
-    let mut differences = values.to_vec();
     // (k!)²/(2k)!, the variance of the k-th difference of unit noise, inverted.
     let mut scale = 1.0;
-    let mut levels = Vec::new();
-    for k in 1..values.len() {
-        differences = differences.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let mut levels = [(0.0f64, false); POINTS - 1];
+    for (k, level) in (1..).zip(&mut levels) {
+        let count = POINTS - k;
+        for i in 0..count {
+            differences[i] = differences[i + 1] - differences[i];
+        }
+        let differences = &differences[..count];
         let k = k as f64;
         scale *= k * k / ((2.0 * k - 1.0) * (2.0 * k));
-        let mean = differences.iter().map(|d| d * d).sum::<f64>() / differences.len() as f64;
+        let mean = differences.iter().map(|d| d * d).sum::<f64>() / count as f64;
         let alternates =
             differences.iter().any(|&d| d < 0.0) && differences.iter().any(|&d| d > 0.0);
-        levels.push(((scale * mean).sqrt(), alternates));
+        *level = ((scale * mean).sqrt(), alternates);
     }
     levels.windows(3).find_map(|three| {
         let low = three.iter().map(|level| level.0).fold(f64::INFINITY, f64::min);

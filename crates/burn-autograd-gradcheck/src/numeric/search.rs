@@ -11,7 +11,7 @@ pub(super) struct Ladder {
 }
 
 /// One step: how far the points are from x, and the values there.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Row {
     pub(super) above: f64,
     pub(super) below: f64,
@@ -37,12 +37,26 @@ impl Row {
         (self.plus - centre) / self.above - (centre - self.minus) / self.below
     }
 
-    fn is_finite(&self) -> bool {
+    pub(super) fn is_finite(&self) -> bool {
         self.plus.is_finite() && self.minus.is_finite()
     }
 
-    fn is_still(&self, centre: f64) -> bool {
+    pub(super) fn is_still(&self, centre: f64) -> bool {
         self.plus == centre && self.minus == centre
+    }
+
+    /// The steeper slope to either side.
+    pub(super) fn slope_nearby(&self, centre: f64) -> f64 {
+        let rise = (self.plus - centre).abs().max((self.minus - centre).abs());
+        2.0 * rise / self.width()
+    }
+}
+
+impl Term {
+    /// The slope over a step.
+    pub(super) fn of(row: &Row, centre: f64) -> Self {
+        // Two values are noisy.
+        Self { step: row.width(), value: row.slope(centre), noise: 2.0 / row.width() }
     }
 }
 
@@ -52,11 +66,10 @@ impl Ladder {
     /// not half of the one before.
     pub(super) fn usable(&self) -> std::ops::Range<usize> {
         let first = self.rows.iter().position(Row::is_finite).unwrap_or(self.rows.len());
-        let halved = |large: f64, small: f64| (0.375..=0.625).contains(&(small / large));
         let kept = self.rows[first..]
             .windows(2)
             .take_while(|pair| {
-                halved(pair[0].above, pair[1].above) && halved(pair[0].below, pair[1].below)
+                is_halved(pair[0].above, pair[1].above) && is_halved(pair[0].below, pair[1].below)
             })
             .count();
         let realised = self.rows.get(first).is_some_and(|row| row.above > 0.0 && row.below > 0.0);
@@ -83,18 +96,17 @@ impl Ladder {
     }
 
     fn slopes(&self) -> Vec<Term> {
-        let slope = |row: &Row| Term {
-            step: row.width(),
-            value: row.slope(self.centre),
-            // Two values are noisy.
-            noise: 2.0 / row.width(),
-        };
-        self.rows.iter().map(slope).collect()
+        self.rows.iter().map(|row| Term::of(row, self.centre)).collect()
     }
 
     fn is_still(&self) -> bool {
         self.rows.iter().all(|row| row.is_still(self.centre))
     }
+}
+
+/// Whether a step is half of the one before, as far as the rounding of the input lets it.
+pub(super) fn is_halved(large: f64, small: f64) -> bool {
+    (0.375..=0.625).contains(&(small / large))
 }
 
 /// Where the noise comes from.
@@ -148,10 +160,7 @@ pub(super) fn search(ladder: &Ladder, source: Source<'_>, precision: Precision) 
         Source::Blind(_) => (true, precision.unit),
     };
     if still && ladder.is_still() {
-        // An output of zero may be the difference of two numbers of size one, as 1 − tanh(20) is.
-        let hidden = 4.0 * unit * ladder.centre.abs().max(1.0) / ladder.rows[0].width();
-        let nature = Nature::Constant;
-        let estimate = Estimate { value: 0.0, bound: 0.0, nature, hidden, slope: 0.0 };
+        let estimate = Estimate::constant(ladder.centre, unit, ladder.rows[0].width());
         return Search { estimate, noise: 0.0, slopes: ladder.slopes(), chosen: None };
     }
 
@@ -166,8 +175,8 @@ pub(super) fn search(ladder: &Ladder, source: Source<'_>, precision: Precision) 
         Source::Blind(runs) => {
             let runs = &runs();
             let measured = noise::measured(ladder, runs, precision.unit);
-            let (noise, chosen) =
-                with_more_noise(ladder, &tableau, measured.max(noise::of_steps(ladder, runs)));
+            let of_steps = noise::of_steps(ladder.centre, &ladder.rows, &runs.concat());
+            let (noise, chosen) = with_more_noise(ladder, &tableau, measured.max(of_steps));
             let least = chosen.map_or(0.0, |entry| {
                 let still = where_still(ladder, &entry, measured);
                 still.max(where_rounded(ladder, &tableau, &entry, noise, precision.unit))
@@ -180,9 +189,7 @@ pub(super) fn search(ladder: &Ladder, source: Source<'_>, precision: Precision) 
     });
     let kink = kinks::is_non_smooth(ladder, noise, bound);
     let nature = if kink { Nature::NonSmooth } else { Nature::Smooth };
-    let first = &ladder.rows[0];
-    let rise = (first.plus - ladder.centre).abs().max((first.minus - ladder.centre).abs());
-    let slope = 2.0 * rise / first.width();
+    let slope = ladder.rows[0].slope_nearby(ladder.centre);
     let estimate = Estimate { value, bound, nature, hidden: 0.0, slope };
     Search { estimate, noise, slopes, chosen }
 }

@@ -28,6 +28,11 @@ impl Entry {
     }
 }
 
+/// The first or second power; others are not needed, and a call costs more than the product.
+fn raised(ratio: f64, power: i32) -> f64 {
+    if power == 2 { ratio * ratio } else { ratio.powi(power) }
+}
+
 /// Beyond four columns extrapolation gains nothing over the noise.
 const COLUMNS: usize = 4;
 
@@ -58,7 +63,7 @@ impl<'a> Tableau<'a> {
             values[0] = (term.value, term.noise);
             for column in 0..=row.min(COLUMNS) {
                 if column > 0 {
-                    let factor = (terms[row - column].step / term.step).powi(power);
+                    let factor = raised(terms[row - column].step / term.step, power);
                     let (left, left_noise) = values[column - 1];
                     let (diagonal, diagonal_noise) = above[column - 1];
                     values[column] = (
@@ -106,7 +111,7 @@ impl<'a> Tableau<'a> {
             let own = &self.terms[entry.row];
             let off = (own.value - entry.value).abs();
             self.terms[entry.row + 1..].iter().all(|term| {
-                let truncation = off * (term.step / own.step).powi(self.power);
+                let truncation = off * raised(term.step / own.step, self.power);
                 (term.value - entry.value).abs()
                     <= entry.bound(noise) + noise * term.noise + truncation
             })
