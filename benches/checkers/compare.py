@@ -239,7 +239,7 @@ they are no sample of anything, so the numbers are no rates.
 
 The check of (A·B⁻¹)ᵀ + tr(A)·B for two batches of two 16×16 matrices in `f64`: the Jacobian has
 1024 × 512 entries, all of which are compared. burn-autograd then makes its structural checks, too, and takes some
-sixty function values for each input element where PyTorch takes two. The fastest of three, after one that is not
+twenty function values for each input element where PyTorch takes two. The fastest of three, after one that is not
 counted; the processes were bound to as many cores.
 
 {timing(timed)}

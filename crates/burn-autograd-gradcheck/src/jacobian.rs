@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::tensor::DType;
@@ -99,12 +100,24 @@ pub(crate) fn check(
         Err(panicked) => return (draft.panicked(Verdict::Fail, panicked), None),
     };
     let analytic: Vec<Vec<f64>> = passes.iter().map(|pass| flat_gradient(pass, inputs)).collect();
+    // The largest entry of the gradient of each output element, for each input.
+    let ranges = flat_inputs.ranges();
+    let size = |range: &Range<usize>, row: &[f64]| largest(row[range.clone()].iter().copied());
+    let overall: Vec<Vec<f64>> =
+        analytic.iter().map(|row| ranges.iter().map(|range| size(range, row)).collect()).collect();
     let numeric = columns(place.dtype, flat_inputs.len(), |column| {
-        let due = |row: usize| analytic[row][column];
-        match glance(&differentiated, &flat_inputs, column, settings, count, due)? {
-            Some(confirmed) => Ok(confirmed),
-            None => estimate(&differentiated, &flat_inputs, column, settings, count),
+        let (input, _) = flat_inputs.find(column);
+        let due = |row: usize| (analytic[row][column], overall[row][input]);
+        let glance = glance(&differentiated, &flat_inputs, column, settings, count, due)?;
+        if let Some(confirmed) = glance.iter().copied().collect::<Option<Vec<_>>>() {
+            return Ok(confirmed);
         }
+        let samples = samples(&differentiated, &flat_inputs, column, settings, count)?;
+        let searched = |row| samples.derivative(row, settings.precision);
+        Ok((0..count)
+            .zip(glance)
+            .map(|(row, found)| found.unwrap_or_else(|| searched(row)))
+            .collect())
     });
     let numeric = match numeric {
         Ok(numeric) => numeric,
@@ -275,36 +288,41 @@ pub(crate) fn check(
     (draft.finish(), passed.then_some(proven))
 }
 
+fn largest(values: impl Iterator<Item = f64>) -> f64 {
+    values.filter(|value| value.is_finite()).fold(0.0, |most, value| most.max(value.abs()))
+}
+
 /// Rounding of a backward pass, relative to the entry: a handful of operations.
 fn backward_rounding(size: f64, settings: &Settings) -> f64 {
     8.0 * settings.precision.unit * size
 }
 
-/// A column of the numeric Jacobian from a short ladder, if that confirms every entry of the gradient. What
-/// it says against a gradient counts for nothing.
+/// The entries of a column of the numeric Jacobian that a short ladder confirms; what it says against a
+/// gradient counts for nothing. `due` is an entry of the gradient, and the largest of its row.
 fn glance(
     place: &Place<'_>,
     inputs: &Flat,
     position: usize,
     settings: &Settings,
     outputs: usize,
-    due: impl Fn(usize) -> f64,
-) -> Result<Option<Vec<Estimate>>, Panicked> {
-    let Some(precision) = settings.precision.short() else { return Ok(None) };
+    due: impl Fn(usize) -> (f64, f64),
+) -> Result<Vec<Option<Estimate>>, Panicked> {
+    let nothing = || Ok(vec![None; outputs]);
+    let Some(precision) = settings.precision.short() else { return nothing() };
     let short = Settings { precision, ..settings.clone() };
     let samples = samples(place, inputs, position, &short, outputs)?;
-    let Some(glance) = samples.glance(precision) else { return Ok(None) };
+    let Some(glance) = samples.glance(precision) else { return nothing() };
     // A hundredth of what may remain unseen, so that the power of the check does not suffer.
     let enough = settings.precision.detects / 100.0;
     let confirmed = |row: usize| {
         let found = glance.derivative(row)?;
-        let (value, size) = (due(row), found.value.abs());
+        let ((value, overall), size) = (due(row), found.value.abs());
         let bound = found.bound + backward_rounding(size, settings);
         let agrees = match found.nature {
             Nature::Constant => value == 0.0,
             _ => {
                 (value - found.value).abs() <= bound
-                    && bound <= enough * size.max(NEGLIGIBLE * found.slope)
+                    && bound <= enough * size.max(NEGLIGIBLE * found.slope.max(overall))
             }
         };
         agrees.then_some(found)

@@ -50,6 +50,17 @@ impl Flat {
         &self.0
     }
 
+    /// The positions of each array's elements.
+    pub(crate) fn ranges(&self) -> Vec<std::ops::Range<usize>> {
+        let mut start = 0;
+        let range = |array: &Array| {
+            let range = start..start + array.len();
+            start = range.end;
+            range
+        };
+        self.0.iter().map(range).collect()
+    }
+
     /// Which array, and which element of its data.
     ///
     /// # Panics
