@@ -31,6 +31,15 @@
 //! kink ([`Nature::NonSmooth`]). A kink near the point, but not in it, is one that the large steps
 //! contain: the small ones contradict them, and the answer comes from below. A jump of the
 //! curvature (Huber's function, x·|x|) is not a kink.
+//!
+//! # A glance first
+//!
+//! All this is needed to say that a gradient is wrong, or that nothing can be said. To confirm one that
+//! is right, less is enough: six steps, one run for the noise, and no search for more of it
+//! ([`Precision::short`], [`Samples::glance`]). A glance that is unclear gives no answer; and one that
+//! does not agree with the gradient, to a hundredth of what may remain unseen, counts for nothing: the
+//! long ladder is taken. So a glance never rejects, and to accept wrongly it would have to be wrong by
+//! what the gradient is wrong by.
 #![doc = include_str!("bound.md")]
 
 mod glance;
