@@ -22,6 +22,7 @@ pub(crate) fn build() -> Result<(), String> {
     let root = root();
     must("mdbook", Command::new(book).args(["build", "docs"]).current_dir(&root))?;
     links(&root.join("docs"))?;
+    rebase(&root.join("target/book"))?;
     println!("the guide: {}", root.join("target/book/index.html").display());
     Ok(())
 }
@@ -67,6 +68,32 @@ fn links(docs: &Path) -> Result<(), String> {
     Err(format!("links of the guide that lead nowhere:\n  {}", broken.join("\n  ")))
 }
 
+/// The pages lie one folder deeper than their sources: links that leave the guide are made to fit.
+fn rebase(pages: &Path) -> Result<(), String> {
+    let failed = |path: &Path, error: std::io::Error| format!("{}: {error}", path.display());
+    let entries = std::fs::read_dir(pages).map_err(|error| failed(pages, error))?;
+    for page in entries.flatten().map(|entry| entry.path()) {
+        if page.extension().is_some_and(|extension| extension == "html") {
+            let text = std::fs::read_to_string(&page).map_err(|error| failed(&page, error))?;
+            std::fs::write(&page, rebased(&text)).map_err(|error| failed(&page, error))?;
+        }
+    }
+    Ok(())
+}
+
+fn rebased(text: &str) -> String {
+    const LINK: &str = "href=\"../";
+    let mut parts = text.split(LINK);
+    let mut rebased = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (target, rest) = part.split_once('"').unwrap_or((part, ""));
+        // mdBook takes every page that is linked to for one of its own.
+        let target = target.replace(".html", ".md");
+        rebased.push_str(&format!("{LINK}../{target}\"{rest}"));
+    }
+    rebased
+}
+
 /// The files that a page links to, without places in them.
 fn targets(text: &str) -> impl Iterator<Item = &str> {
     let mut code = false;
@@ -84,6 +111,13 @@ fn targets(text: &str) -> impl Iterator<Item = &str> {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn links_that_leave_the_guide_fit_where_the_pages_lie() {
+        let text = r#"<a href="../examples/a.rs">a</a> <a href="b.html">b</a> <a href="../c.html#d">c</a>"#;
+        let expected = r#"<a href="../../examples/a.rs">a</a> <a href="b.html">b</a> <a href="../../c.md#d">c</a>"#;
+        assert_eq!(super::rebased(text), expected);
+    }
+
     #[test]
     fn links_to_files_are_found() {
         let text = "a [b](c.md#d), [e](https://f) [g](#h)\n```rust\nx[i](j)\n```\n[k](l/m.rs)";
