@@ -278,13 +278,14 @@ impl Samples {
         let (x, centre) = f(0.0);
         let mut rows: Vec<Pair> = Vec::new();
         // Where the largest steps leave the domain, as many smaller ones take their place.
+        let inside = centre.iter().all(|value| value.is_finite());
         let mut outside = 0;
         while rows.len() < precision.rows + outside {
             let step = first_step / 2f64.powi(rows.len() as i32);
             let (above, plus) = f(step);
             let (below, minus) = f(-step);
             let is_finite = plus.iter().chain(&minus).all(|value| value.is_finite());
-            if !is_finite && outside == rows.len() && outside < precision.rows {
+            if inside && !is_finite && outside == rows.len() && outside < precision.rows {
                 outside += 1;
             }
             rows.push(Pair { above: above - x, below: x - below, plus, minus });
