@@ -73,6 +73,8 @@ fn main() -> ExitCode {
     let (device, precision) = Arguments::parse().place.open();
     let device = device.autodiff();
     let mut checks = Checks::new();
+    // Half a unit of the tenth digit, to which the numbers are given. In f32 some thirty roundings of numbers
+    // up to one, as exp and ln on wgpu may take.
     let tolerance = precision.pick(5e-11, 2e-6);
 
     // Two samples of two features, and to which class each belongs.

@@ -41,6 +41,8 @@ fn main() -> ExitCode {
     let (device, precision) = Arguments::parse().place.open();
     let device = device.autodiff();
     let mut checks = Checks::new();
+    // Small integers, exact. WGSL may take a square as a power, whose error is that of exp2 and log2: of
+    // numbers up to two some eight roundings.
     let tolerance = precision.pick(0.0, 1e-6);
 
     let x = matrix([[0.0, 0.0], [1.0, 2.0]], &device).require_grad();

@@ -59,6 +59,8 @@ fn main() -> ExitCode {
     let (device, precision) = Arguments::parse().place.open();
     let device = device.autodiff();
     let mut checks = Checks::new();
+    // Small integers, exact. WGSL may take a square as a power, whose error is that of exp2 and log2: of
+    // numbers up to 54 some thirty roundings.
     let tolerance = precision.pick(0.0, 1e-4);
 
     let w = matrix([[1.0, 2.0]], &device).require_grad();

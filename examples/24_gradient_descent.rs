@@ -68,6 +68,8 @@ fn main() -> ExitCode {
     let (device, precision) = Arguments::parse().place.open();
     let device = device.autodiff();
     let mut checks = Checks::new();
+    // Small integers, exact. WGSL may take a square as a power, whose error is that of exp2 and log2: of
+    // numbers up to ten some fifteen roundings.
     let tolerance = precision.pick(0.0, 1e-5);
     let mut expect = |name: &str, path: &[[f64; 2]], expected: &[[f64; 2]]| {
         println!("{name}");
