@@ -12,9 +12,14 @@ pub(crate) fn root() -> PathBuf {
 /// The cargo that runs this task.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // What cargo tells this process about its own package is not meant for the packages it builds.
-    for name in ["CARGO_MANIFEST_DIR", "CARGO_MANIFEST_PATH"] {
-        command.env_remove(name);
+    // What cargo tells this process about its own package is not meant for the packages it builds:
+    // build scripts that watch these variables would run again whenever `cargo xtask` and a plain
+    // `cargo` take turns, and most of the dependencies would be built again with them.
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(name.as_ref());
+        }
     }
     command.current_dir(root());
     quiet_drivers(&mut command);

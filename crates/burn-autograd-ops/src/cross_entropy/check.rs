@@ -47,10 +47,16 @@ fn case<const D: usize, const DT: usize>(
 ) -> Case {
     let inputs = draw(random, &[&shape], (-3.0, 3.0), &[], 0.0);
     let places: [usize; DT] = std::array::from_fn(|dim| shape[if dim == 0 { 0 } else { dim + 1 }]);
+    let classes = shape[1].max(1) as u64;
     let data: Vec<i64> = (0..places.iter().product::<usize>())
         .map(|row| match plan.ignore_index {
             Some(index) if row % 3 == 1 => index,
-            _ => (random.next_u64() % shape[1].max(1) as u64) as i64,
+            ignored => {
+                let drawn = random.next_u64() % classes;
+                // If all were ignored, the mean would be that of nothing.
+                let shifted = row == 0 && ignored == Some(drawn as i64);
+                ((drawn + u64::from(shifted)) % classes) as i64
+            }
         })
         .collect();
     let name = format!("{shape:?} {plan:?}");
