@@ -128,6 +128,10 @@ impl Arguments {
 /// The features that build the suite for the CPU backends alone.
 pub(crate) const CPU_BUILD: [&str; 3] = ["--no-default-features", "--features", "flex,ndarray"];
 
+/// The build with every backend, as `cargo test --workspace` makes it: what the tests have built is
+/// not built again for the checks.
+const WHOLE_BUILD: [&str; 1] = ["--workspace"];
+
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     if arguments.self_test {
         return self_test(&build_test("gradcheck", &CPU_BUILD)?);
@@ -140,15 +144,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, String> {
         stages.push((&CPU_BUILD, cpu));
     }
     if !(gpu.is_empty() || arguments.list && !stages.is_empty()) {
-        stages.push((&[], gpu));
+        stages.push((&WHOLE_BUILD, gpu));
     }
     run_stages(arguments, &stages)
 }
 
 /// Runs the suite on all backends from the one build that the tests use too.
 pub(crate) fn run_in_one_build(arguments: &Arguments) -> Result<ExitCode, String> {
-    // As `cargo test --workspace` builds it, so that nothing is built again.
-    run_stages(arguments, &[(&["--workspace"], arguments.wanted()?)])
+    run_stages(arguments, &[(&WHOLE_BUILD, arguments.wanted()?)])
 }
 
 /// Has the suite's program test the checker.
@@ -161,7 +164,7 @@ fn self_test(program: &Path) -> Result<ExitCode, String> {
 
 /// The self-test from the build that the tests use.
 pub(crate) fn self_test_in_one_build() -> Result<ExitCode, String> {
-    self_test(&build_test("gradcheck", &["--workspace"])?)
+    self_test(&build_test("gradcheck", &WHOLE_BUILD)?)
 }
 
 /// What is known of Burn's own operations, from the build that the tests use.
