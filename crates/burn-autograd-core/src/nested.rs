@@ -2,6 +2,8 @@ use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, AutodiffBackend, Backend, TensorMetadata};
 
+use crate::var::layout::for_anything;
+
 /// The vector-Jacobian product of a composition, on the primitives of one backend.
 ///
 /// `function` is run on a new autodiff level over `B`; the result is Σⱼ ⟨cotangentsⱼ, outputsⱼ⟩
@@ -20,8 +22,9 @@ pub fn vector_jacobian_product<B: Backend, const N: usize, const M: usize>(
     cotangents: [FloatTensor<B>; M],
 ) -> [FloatTensor<B>; N] {
     type Level<B> = Autodiff<B>;
-    let leaves =
-        inputs.map(|input| <Level<B> as AutodiffBackend>::from_inner(input).require_grad());
+    let leaves = inputs.map(|input| {
+        <Level<B> as AutodiffBackend>::from_inner(for_anything::<B>(input)).require_grad()
+    });
     let outputs = function(leaves.clone());
     let objective = outputs
         .into_iter()
@@ -35,6 +38,7 @@ pub fn vector_jacobian_product<B: Backend, const N: usize, const M: usize>(
                 output.shape().to_vec(),
                 cotangent.shape().to_vec()
             );
+            let cotangent = for_anything::<B>(cotangent);
             let cotangent = <Level<B> as AutodiffBackend>::from_inner(cotangent);
             Level::<B>::float_sum(Level::<B>::float_mul(output, cotangent))
         })
@@ -43,7 +47,11 @@ pub fn vector_jacobian_product<B: Backend, const N: usize, const M: usize>(
         return leaves.map(|leaf| zeros_like::<B>(leaf.primitive()));
     };
     let grads = objective.backward();
-    leaves.map(|leaf| leaf.grad(&grads).unwrap_or_else(|| zeros_like::<B>(leaf.primitive())))
+    // Where `B` is itself differentiated, this also lays out the gradient that arrives from outside.
+    leaves.map(|leaf| match leaf.grad(&grads) {
+        Some(grad) => for_anything::<B>(grad),
+        None => zeros_like::<B>(leaf.primitive()),
+    })
 }
 
 fn zeros_like<B: Backend>(tensor: &FloatTensor<B>) -> FloatTensor<B> {

@@ -2,6 +2,7 @@
 
 mod elementwise;
 mod index;
+pub(crate) mod layout;
 mod linear;
 mod operators;
 mod reduce;
@@ -84,10 +85,16 @@ pub(crate) enum Origin {
 impl<B: Backend> Var<B> {
     /// Wraps a primitive, as a constant.
     pub fn new(tensor: FloatTensor<B>) -> Self {
+        Self::made(layout::for_elements::<B>(tensor))
+    }
+
+    /// Wraps what an operation has made, which lies in memory as its shape says.
+    pub(crate) fn made(tensor: FloatTensor<B>) -> Self {
         Self { tensor, edge: None, origin: Origin::Value(tape::fresh()) }
     }
 
     pub(crate) fn input_of(tensor: FloatTensor<B>, index: usize) -> Self {
+        let tensor = layout::for_elements::<B>(tensor);
         Self { tensor, edge: None, origin: Origin::Input(index) }
     }
 
@@ -179,7 +186,7 @@ impl<B: Backend> Var<B> {
     #[must_use]
     pub fn detach(&self) -> Self {
         // Burn makes another leaf of a leaf; without the claim to a gradient it is a constant.
-        Self::new(B::float_set_require_grad(B::float_detach(self.tensor.clone()), false))
+        Self::made(B::float_set_require_grad(B::float_detach(self.tensor.clone()), false))
     }
 
     /// The same value as a constant of this tape. Where Burn tracks the tensor, it goes on tracking:
@@ -187,7 +194,7 @@ impl<B: Backend> Var<B> {
     /// `backward()` in this way.
     #[must_use]
     pub fn constant(&self) -> Self {
-        Self::new(self.tensor.clone())
+        Self::made(self.tensor.clone())
     }
 
     /// The primitive.
@@ -260,20 +267,20 @@ impl<B: Backend> Var<B> {
     /// A constant tensor of ones with the same shape, data type and device.
     #[must_use]
     pub fn ones_like(&self) -> Self {
-        Self::new(B::float_ones(self.shape(), &self.device(), self.dtype().into()))
+        Self::made(B::float_ones(self.shape(), &self.device(), self.dtype().into()))
     }
 
     /// A constant tensor of zeros with the same shape, data type and device.
     #[must_use]
     pub fn zeros_like(&self) -> Self {
-        Self::new(B::float_zeros(self.shape(), &self.device(), self.dtype().into()))
+        Self::made(B::float_zeros(self.shape(), &self.device(), self.dtype().into()))
     }
 
     /// A constant tensor of one value, with the data type and device of this one.
     #[must_use]
     pub fn full(&self, shape: impl Into<Shape>, value: f64) -> Self {
         let (device, dtype) = (self.device(), self.dtype());
-        Self::new(B::float_full(shape.into(), value.into(), &device, dtype.into()))
+        Self::made(B::float_full(shape.into(), value.into(), &device, dtype.into()))
     }
 
     /// An operation and its derivative.
@@ -289,7 +296,7 @@ impl<B: Backend> Var<B> {
         derivative: impl Fn(&S, Self, [bool; N]) -> [Option<Self>; N] + Send + Sync + 'static,
     ) -> Self {
         if !tape::recording() || inputs.iter().all(|input| input.edge.is_none()) {
-            return Self::new(forward(inputs.map(Self::into_raw)));
+            return Self::made(forward(inputs.map(Self::into_raw)));
         }
         let saved = save(&inputs);
         let parents = inputs.iter().map(|input| input.edge.clone()).collect();
@@ -311,7 +318,7 @@ impl<B: Backend> Var<B> {
     ) -> Self {
         let tensor = forward(input.tensor.clone());
         if !input.is_recorded() {
-            return Self::new(tensor);
+            return Self::made(tensor);
         }
         let kept = tensor.clone();
         let edge = Edge::operation(name, vec![input.edge.clone()], 1, move |mut arrived| {

@@ -3,6 +3,7 @@
 use burn::backend::{Backend, TensorMetadata, get_device_settings};
 use burn::tensor::Shape;
 
+use super::layout::for_reduction;
 use super::{Index, Var};
 use crate::{Error, ErrorKind};
 
@@ -87,7 +88,7 @@ impl<B: Backend> Var<B> {
     pub fn argmax(&self, dim: usize) -> Index<B> {
         self.check_filled("argmax", dim);
         let ints = get_device_settings::<B>(&self.device()).int_dtype;
-        Index::new(B::float_argmax(self.raw().clone(), dim, ints))
+        Index::new(B::float_argmax(for_reduction::<B>(self.raw().clone()), dim, ints))
     }
 
     /// The index of the smallest element along a dimension, which stays with size 1.
@@ -96,7 +97,7 @@ impl<B: Backend> Var<B> {
     pub fn argmin(&self, dim: usize) -> Index<B> {
         self.check_filled("argmin", dim);
         let ints = get_device_settings::<B>(&self.device()).int_dtype;
-        Index::new(B::float_argmin(self.raw().clone(), dim, ints))
+        Index::new(B::float_argmin(for_reduction::<B>(self.raw().clone()), dim, ints))
     }
 
     /// The largest element along a dimension, which stays with size 1. The gradient goes to one of

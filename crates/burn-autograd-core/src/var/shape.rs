@@ -7,6 +7,7 @@ use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::{Shape, Slice};
 
 use super::Var;
+use super::layout::{for_elements, for_reduction, settled};
 use crate::tape::Edge;
 use crate::{Error, ErrorKind};
 
@@ -103,7 +104,7 @@ impl<B: Backend> Var<B> {
                 }
                 inverse
             },
-            |[x]| B::float_permute(settled::<B>(x), axes),
+            |[x]| for_elements::<B>(B::float_permute(settled::<B>(x), axes)),
             |inverse, g, _| [Some(g.permute(inverse))],
         )
     }
@@ -135,7 +136,7 @@ impl<B: Backend> Var<B> {
             "swap_dims",
             [self.clone()],
             |_| (),
-            |[x]| B::float_swap_dims(settled::<B>(x), first, second),
+            |[x]| for_elements::<B>(B::float_swap_dims(settled::<B>(x), first, second)),
             move |(), g, _| [Some(g.swap_dims(first, second))],
         )
     }
@@ -220,6 +221,7 @@ impl<B: Backend> Var<B> {
                     // (burn #5310).
                     return B::float_zeros(to, &x.device(), x.dtype().into());
                 }
+                let x = for_reduction::<B>(x);
                 dims.into_iter().fold(x, |sum, dim| B::float_sum_dim(sum, dim))
             },
             |from, g, _| [Some(g.expand(from.clone()))],
@@ -398,18 +400,4 @@ impl Ranges for Vec<Range<usize>> {
 
 fn slices(ranges: &[Range<usize>]) -> Vec<Slice> {
     ranges.iter().map(|range| Slice::from(range.clone())).collect()
-}
-
-/// Hands what is queued to the device, without waiting for it.
-///
-/// Burn's fusion computes wrongly with a batch of matrices that is made, permuted and used in one
-/// queue: third derivatives of a batched product had the elements of another matrix. What was
-/// permuted after it had been handed over is right.
-fn settled<B: Backend>(tensor: FloatTensor<B>) -> FloatTensor<B> {
-    let device = tensor.device();
-    if tensor.shape().num_dims() > 2 && B::name(&device).contains("fusion") {
-        // What fails here fails again where a result is read, with its reason.
-        let _ = B::flush(&device);
-    }
-    tensor
 }

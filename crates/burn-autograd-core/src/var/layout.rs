@@ -1,0 +1,81 @@
+//! Strides that Burn's kernels for GPUs compute wrongly with, and how they are avoided.
+//!
+//! Two mistakes of Burn 0.22.1's CubeCL backend depend on how a tensor lies in memory, and on nothing
+//! that an operation could see: its primitive under fusion tells no strides. Both are plain to see in
+//! Burn's own operations on wgpu.
+//!
+//! - With fusion, elementwise operations choose the width of their vectors by strides in which a
+//!   dimension of size 1 counts, and the order of their elements by strides in which it does not. Where
+//!   x has shape `[8, 1]` and y `[1, 8]`, `(x.swap_dims(0, 1) + y) * 2` has the first half of its
+//!   elements wrong in the second.
+//! - With and without fusion, a reduction of a tensor of rank 4 or more along one of the first dimensions
+//!   reads the wrong elements where the others are permuted: `x.swap_dims(2, 3).sum_dim(0)` of shape
+//!   `[3, 2, 2, 2]` sums the elements of other columns.
+//!
+//! A tensor that is made flat and given its shape again has the strides that its shape says; it is
+//! copied only if it had others. Neither step is fused.
+
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, TensorMetadata};
+use burn::tensor::Shape;
+
+/// A tensor from elsewhere, for elementwise operations.
+pub(crate) fn for_elements<B: Backend>(tensor: FloatTensor<B>) -> FloatTensor<B> {
+    let shape = tensor.shape();
+    if is_risky_for_elements(&shape) && runs_on::<B>(&tensor, "fusion<") {
+        return laid_out::<B>(tensor, shape);
+    }
+    tensor
+}
+
+/// A tensor that is about to be reduced along some of its dimensions.
+pub(crate) fn for_reduction<B: Backend>(tensor: FloatTensor<B>) -> FloatTensor<B> {
+    let shape = tensor.shape();
+    if is_risky_for_reductions(&shape) && runs_on::<B>(&tensor, "cubecl<") {
+        return laid_out::<B>(tensor, shape);
+    }
+    tensor
+}
+
+/// A tensor that goes where anything may be done to it.
+pub(crate) fn for_anything<B: Backend>(tensor: FloatTensor<B>) -> FloatTensor<B> {
+    let shape = tensor.shape();
+    let risky = is_risky_for_elements(&shape) || is_risky_for_reductions(&shape);
+    if risky && runs_on::<B>(&tensor, "cubecl<") {
+        return laid_out::<B>(tensor, shape);
+    }
+    tensor
+}
+
+/// With one element there is no order; with one dimension there is only one.
+fn is_risky_for_elements(shape: &Shape) -> bool {
+    shape.num_dims() > 1 && shape.num_elements() > 1 && shape.iter().any(|size| *size == 1)
+}
+
+fn is_risky_for_reductions(shape: &Shape) -> bool {
+    shape.num_dims() > 3 && shape.num_elements() > 1
+}
+
+/// Whether a backend of this kind is among those that `B` is made of, by its name: a backend that is
+/// chosen at run time has no other way to say so.
+fn runs_on<B: Backend>(tensor: &FloatTensor<B>, kind: &str) -> bool {
+    B::name(&tensor.device()).contains(kind)
+}
+
+fn laid_out<B: Backend>(tensor: FloatTensor<B>, shape: Shape) -> FloatTensor<B> {
+    let flat = Shape::new([shape.num_elements()]);
+    B::float_reshape(B::float_reshape(tensor, flat), shape)
+}
+
+/// Hands what is queued to the device, without waiting for it.
+///
+/// Burn's fusion computes wrongly with a batch of matrices that is made, permuted and used in one
+/// queue: third derivatives of a batched product had the elements of another matrix. What was
+/// permuted after it had been handed over is right.
+pub(crate) fn settled<B: Backend>(tensor: FloatTensor<B>) -> FloatTensor<B> {
+    if tensor.shape().num_dims() > 2 && runs_on::<B>(&tensor, "fusion<") {
+        // What fails here fails again where a result is read, with its reason.
+        let _ = B::flush(&tensor.device());
+    }
+    tensor
+}
