@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::{Shape, Slice};
 
