@@ -11,6 +11,7 @@
 //!   and [`Gradient`] for derivatives within them. Results can be differentiated again, here and by
 //!   Burn's `backward()`.
 //! - `with_hook`, `retain_grad`, `watch`, [`AnomalyMode`]: gradients on their way.
+//! - `share`, `share_module`: tracked leaves for several threads.
 //! - `Graph`, `trace`: ordinary tensor code as a graph, shown and differentiated.
 //! - [`Rule`]: a function on one backend, so that forward and backward may call kernels, and
 //!   `differentiate`, which records a rule on Burn's autodiff graph.
@@ -51,6 +52,8 @@ mod record;
 #[cfg(feature = "autodiff")]
 mod route;
 mod rule;
+#[cfg(feature = "autodiff")]
+mod share;
 mod tape;
 mod tensors;
 mod transform;
@@ -77,6 +80,8 @@ pub use hooks::{
 pub use nested::vector_jacobian_product;
 pub use record::apply_rule;
 pub use rule::{Context, Rule, Saved};
+#[cfg(feature = "autodiff")]
+pub use share::{share, share_module, try_share};
 pub use tape::without_recording;
 pub use tensors::{Argument, Arguments, Tensors, Vars};
 pub use transform::{
