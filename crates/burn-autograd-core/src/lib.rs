@@ -71,7 +71,7 @@ pub use graph::{Graph, GraphOperation, GraphTensor, Role};
 #[cfg(all(feature = "capture", feature = "autodiff"))]
 pub use graph::{Traced, trace, trace_module, trace_operation};
 #[cfg(feature = "autodiff")]
-pub use graph_gradients::gradients;
+pub use graph_gradients::{gradients, try_backward};
 #[cfg(feature = "autodiff")]
 pub use hooks::{
     Retained, hook_time_limit, retain_grad, try_retain_grad, try_with_hook, watch, with_hook,
