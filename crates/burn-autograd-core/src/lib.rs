@@ -58,6 +58,8 @@ mod tape;
 mod tensors;
 mod transform;
 mod var;
+#[cfg(feature = "autodiff")]
+mod watchdog;
 
 pub use anomaly::AnomalyMode;
 #[cfg(feature = "autodiff")]
@@ -73,9 +75,7 @@ pub use graph::{Traced, trace, trace_module, trace_operation};
 #[cfg(feature = "autodiff")]
 pub use graph_gradients::{gradients, try_backward};
 #[cfg(feature = "autodiff")]
-pub use hooks::{
-    Retained, hook_time_limit, retain_grad, try_retain_grad, try_with_hook, watch, with_hook,
-};
+pub use hooks::{Retained, retain_grad, try_retain_grad, try_with_hook, watch, with_hook};
 #[cfg(feature = "autodiff")]
 pub use nested::vector_jacobian_product;
 pub use record::apply_rule;
@@ -89,3 +89,5 @@ pub use transform::{
     nth_derivative, value_and_grad, vjp,
 };
 pub use var::{Index, Mask, Ranges, Var};
+#[cfg(feature = "autodiff")]
+pub use watchdog::hook_time_limit;
