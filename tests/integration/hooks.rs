@@ -273,6 +273,36 @@ fn anomaly_mode_locates_burns_own_operations_between_watch_points() {
     }
 }
 
+/// The operations of the library go through Burn's dispatch, which hides where they were applied.
+#[test]
+fn anomaly_mode_names_the_operations_with_kernels() {
+    for device in autodiff(cpu()) {
+        let large: Tensor<2> = tensor([1, 2], &[1.0, 800.0], &device, DType::F64).require_grad();
+        let two = [1.0, 2.0, 2.0, 4.0];
+        let singular: Tensor<2> = tensor([2, 2], &two, &device, DType::F64).require_grad();
+        let overflow = |x: &Tensor<2>| burn_autograd::ops::exp::exp(x.clone() * 1.0).sum();
+        // Two outputs, of which one has no derivative.
+        let logarithm = |x: &Tensor<2>| log_abs_det(x.clone() * 1.0).1.sum();
+        // Without the mode nothing is said.
+        let dx = numbers(large.grad(&overflow(&large).backward()).unwrap());
+        assert_eq!(dx, [1f64.exp(), f64::INFINITY], "{device:?}");
+
+        let mode = AnomalyMode::enable();
+        let (overflows, divides) = (overflow(&large), logarithm(&singular));
+        // What makes the gradient infinite before is not this operation's fault.
+        let spoiled = overflow(&singular) * f64::INFINITY;
+        let fine = logarithm(&large.clone().slice([0..1, 0..1]));
+        drop(mode);
+        let text = message(|| drop(overflows.backward()));
+        assert!(text.starts_with("exp: argument `gradient of input 0`"), "{text}");
+        assert!(text.contains("NaN or infinity"), "{text}");
+        let text = message(|| drop(divides.backward()));
+        assert!(text.starts_with("log_abs_det: argument `gradient of input 0`"), "{text}");
+        assert!(singular.grad(&spoiled.backward()).is_some());
+        assert_eq!(numbers(large.grad(&fine.backward()).unwrap()), [1.0, 0.0]);
+    }
+}
+
 #[test]
 fn anomaly_mode_names_the_operation_on_the_tape() {
     for device in cpu() {
