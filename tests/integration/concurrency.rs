@@ -1,12 +1,15 @@
 //! Many threads at once.
 
-use std::sync::mpsc;
+use std::sync::{Arc, Barrier, mpsc};
 use std::time::Duration;
 
+use burn::module::Module;
+use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
 use burn::tensor::{DType, Device, Tensor};
 use burn_autograd::prelude::*;
+use burn_autograd::{ErrorKind, share, share_module, try_share};
 
-use crate::devices::{cpu, numbers, tensor, wgpu};
+use crate::devices::{autodiff, cpu, numbers, tensor, wgpu};
 
 /// (sin x·y, x²), which keeps inputs and an intermediate.
 #[derive(Debug, Clone)]
@@ -108,7 +111,7 @@ fn threads_share_a_tensor_and_a_pullback() {
     }
 }
 
-/// A tracked leaf belongs to one thread's graph. Each thread takes its own leaf of the value, and the
+/// A leaf belongs to a graph, unless it is `share`d. Without that, each thread takes its own leaf of the value, and the
 /// gradients are added by whoever collects them.
 #[test]
 fn threads_take_their_own_leaf_of_a_shared_value() {
@@ -136,5 +139,202 @@ fn threads_take_their_own_leaf_of_a_shared_value() {
             // P₃′ = 15⁄2·x² − 3⁄2.
             assert!(sums.iter().all(|grad| grad == &[0.375, 15.375]), "{sums:?}");
         });
+    }
+}
+
+/// How the body of a test ended in a process of its own.
+#[derive(Debug, PartialEq)]
+enum End {
+    Returned,
+    Stuck,
+    Failed,
+}
+
+/// Runs the body of a test of this module in a process of its own: Burn's locks are the process's, so
+/// that a deadlock would stop the other tests as well.
+fn alone(test: &str, limit: Duration, body: impl FnOnce()) -> End {
+    const ALONE: &str = "BURN_AUTOGRAD_TEST_ALONE";
+    const RETURNED: i32 = 42;
+    const STUCK: i32 = 43;
+    if std::env::var_os(ALONE).is_some() {
+        std::thread::spawn(move || {
+            std::thread::sleep(limit);
+            std::process::exit(STUCK);
+        });
+        body();
+        std::process::exit(RETURNED);
+    }
+    let program = std::env::current_exe().unwrap();
+    let status = std::process::Command::new(program)
+        .args(["--exact", &format!("concurrency::{test}"), "--nocapture"])
+        .env(ALONE, "")
+        .stdout(std::process::Stdio::null())
+        .status()
+        .unwrap();
+    // A test that is not found ends with 0, which is neither.
+    match status.code() {
+        Some(RETURNED) => End::Returned,
+        Some(STUCK) => End::Stuck,
+        _ => End::Failed,
+    }
+}
+
+/// One thread is in a backward pass while another joins the leaf's graph to one of its own.
+fn one_differentiates_while_another_joins(leaf: &Tensor<1>, device: &Device) {
+    let both = Arc::new(Barrier::new(2));
+    let here = both.clone();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let y = with_hook(leaf.clone() * 2.0, move |grad| {
+                here.wait();
+                // Soon the other thread waits for the graph, if this pass has locked it.
+                std::thread::sleep(Duration::from_millis(500));
+                grad
+            });
+            assert_eq!(numbers(leaf.grad(&y.sum().backward()).unwrap()), [2.0, 2.0]);
+        });
+        scope.spawn(move || {
+            let own: Tensor<1> = tensor([2], &[3.0, 4.0], device, DType::F64).require_grad();
+            both.wait();
+            let y = own * leaf.clone();
+            assert_eq!(numbers(leaf.grad(&y.sum().backward()).unwrap()), [3.0, 4.0]);
+        });
+    });
+}
+
+/// Why `share` is there. If this fails because the threads come through, Burn has mended its locks.
+#[test]
+fn a_leaf_of_a_graph_stops_two_threads() {
+    let end = alone("a_leaf_of_a_graph_stops_two_threads", Duration::from_secs(5), || {
+        let device = Device::flex().autodiff();
+        let leaf: Tensor<1> = tensor([2], &[0.5, -1.5], &device, DType::F64).require_grad();
+        one_differentiates_while_another_joins(&leaf, &device);
+    });
+    assert_eq!(end, End::Stuck);
+}
+
+#[test]
+fn a_shared_leaf_does_not() {
+    let end = alone("a_shared_leaf_does_not", Duration::from_secs(60), || {
+        for device in autodiff(cpu()) {
+            let leaf: Tensor<1> = tensor([2], &[0.5, -1.5], &device, DType::F64).require_grad();
+            one_differentiates_while_another_joins(&share(leaf), &device);
+        }
+    });
+    assert_eq!(end, End::Returned);
+}
+
+#[derive(Module, Debug)]
+struct Small {
+    first: Linear,
+    norm: LayerNorm,
+    last: Linear,
+}
+
+impl Small {
+    fn new(device: &Device) -> Self {
+        Self {
+            first: LinearConfig::new(3, 4).init(device),
+            norm: LayerNormConfig::new(4).init(device),
+            last: LinearConfig::new(4, 2).init(device),
+        }
+    }
+
+    fn gradients(&self, x: Tensor<2>) -> Vec<f64> {
+        let hidden = self.norm.forward(self.first.forward(x).tanh());
+        let grads = self.last.forward(hidden).powi_scalar(2).sum().backward();
+        let [first, last] = [&self.first, &self.last].map(|linear| linear.weight.val());
+        let norm = self.norm.gamma.val();
+        [
+            numbers(first.grad(&grads).unwrap()),
+            numbers(last.grad(&grads).unwrap()),
+            numbers(norm.grad(&grads).unwrap()),
+        ]
+        .concat()
+    }
+}
+
+/// Burn's operations and ours, on leaves and on a module that all threads share.
+#[test]
+fn eight_threads_share_leaves_and_a_module() {
+    const STEPS: usize = 200;
+    let work = |device: Device| {
+        let x: Tensor<1> = tensor([3], &[0.1, -0.4, 0.7], &device, DType::F32).require_grad();
+        let w: Tensor<1> = tensor([3], &[1.5, 0.25, -2.0], &device, DType::F32).require_grad();
+        let module = Small::new(&device);
+        let step = |number: usize, x: &Tensor<1>, w: &Tensor<1>, module: &Small| {
+            let scale = 1.0 + number as f64 / 100.0;
+            let y = (x.clone() * w.clone() * scale).tanh();
+            let y = y + legendre_p3(x.clone()) + w.clone().powi_scalar(2);
+            let grads = y.sum().backward();
+            let own = [x, w].map(|leaf| numbers(leaf.grad(&grads).unwrap())).concat();
+            let data = [0.5, -1.0, 2.0].map(|value| value * scale);
+            let input: Tensor<2> = tensor([1, 3], &data, &device, DType::F32);
+            [own, module.gradients(input)].concat()
+        };
+        let serial: Vec<_> = (0..STEPS).map(|number| step(number, &x, &w, &module)).collect();
+        // d tanh(xw)⁄dx = w·(1 − tanh²(xw)), and P₃′ = 15⁄2·x² − 3⁄2.
+        let expected = 1.5 * (1.0 - 0.15f64.tanh().powi(2)) + 7.5 * 0.01 - 1.5;
+        assert!((serial[0][0] - expected).abs() < 1e-6, "{} {expected}", serial[0][0]);
+
+        let (x, w, module) = (share(x), share(w), share_module(module));
+        std::thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let (step, serial, x, w) = (&step, &serial, &x, &w);
+                // A module may be sent, but not lent, to a thread.
+                let module = module.clone();
+                scope.spawn(move || {
+                    for number in 0..STEPS {
+                        let number = (number + thread * STEPS / THREADS) % STEPS;
+                        let found = step(number, x, w, &module);
+                        let bits =
+                            |values: &[f64]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+                        assert_eq!(bits(&found), bits(&serial[number]), "step {number}");
+                    }
+                });
+            }
+        });
+    };
+    let limit = Duration::from_secs(300);
+    let end = alone("eight_threads_share_leaves_and_a_module", limit, || {
+        autodiff(cpu()).into_iter().for_each(work);
+    });
+    assert_eq!(end, End::Returned);
+}
+
+#[test]
+fn a_shared_leaf_is_like_the_leaf() {
+    for device in autodiff(cpu()) {
+        let x: Tensor<2> = tensor([1, 2], &[0.5, -1.5], &device, DType::F64).require_grad();
+        // Twice: it may be a leaf that was shared before, and one whose step was consumed.
+        let _ = x.clone().sum().backward();
+        let shared = share(share(x.clone()));
+        assert!(shared.is_require_grad());
+        assert_eq!(shared.device(), x.device());
+        let strategy = Tensor::gradient_checkpointing_strategy;
+        assert_eq!(strategy(&shared), strategy(&x));
+        // As often as one likes, and with Burn's checkpoints.
+        for _ in 0..2 {
+            let loss = ((shared.clone() * 2.0).exp() * shared.clone()).sum();
+            let dx = numbers(shared.grad(&loss.backward()).unwrap());
+            for (dx, x) in dx.iter().zip([0.5, -1.5f64]) {
+                assert!((dx - (2.0 * x).exp() * (2.0 * x + 1.0)).abs() < 1e-12, "{dx}");
+            }
+        }
+
+        let module = LinearConfig::new(2, 2).init(&device);
+        let module =
+            Linear { bias: module.bias.map(|bias| bias.set_require_grad(false)), ..module };
+        let shared = share_module(module.clone());
+        assert_eq!(shared.weight.id, module.weight.id);
+        assert_eq!(numbers(shared.weight.val()), numbers(module.weight.val()));
+        assert!(shared.weight.val().is_require_grad());
+        assert!(!shared.bias.unwrap().val().is_require_grad());
+
+        let error = try_share(x.clone() * 2.0).unwrap_err();
+        assert_eq!((error.kind(), error.operation()), (ErrorKind::Derivative, "share"));
+        assert!(error.to_string().contains("computed from tracked tensors"), "{error}");
+        let error = try_share(Tensor::<1>::ones([2], &device)).unwrap_err();
+        assert!(error.to_string().contains("an untracked one"), "{error}");
     }
 }

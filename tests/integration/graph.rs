@@ -298,6 +298,28 @@ fn what_a_recording_cannot_see_is_refused() {
     }
 }
 
+/// At zero nothing of a product is to be seen, and a small part is small everywhere.
+#[test]
+fn a_detached_part_that_is_small_or_vanishes_is_refused() {
+    for device in cpu() {
+        for (dtype, share) in [(DType::F32, 1e-4), (DType::F64, 2e-5)] {
+            let x: Tensor<2> = tensor([1, 2], &[0.5, -1.0], &device, dtype);
+            let error = trace(move |x: Tensor<2>| x.clone() + x.detach() * share, x.clone());
+            assert_eq!(error.unwrap_err().kind(), ErrorKind::Derivative, "{device:?} {dtype:?}");
+            let product = |x: Tensor<2>| x.clone() * x.detach();
+            let error = trace(product, x.zeros_like()).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Derivative, "{device:?} {dtype:?}");
+            // What only differs in rounding is traced, also if Burn rounds its gradient to single
+            // precision; and beside the given point a function may have no value.
+            let divided = |x: Tensor<2>| (0..20).fold(x, |y, _| (y / 3.0).tanh() * 3.0);
+            trace(divided, x.clone()).unwrap_or_else(|error| panic!("{dtype:?}: {error}"));
+            let edge = |x: Tensor<2>| (x.clone() * -1.0 + 1.0).sqrt() * x.sin();
+            let x: Tensor<2> = tensor([1, 2], &[0.99, 0.5], &device, dtype);
+            trace(edge, x).unwrap_or_else(|error| panic!("{dtype:?}: {error}"));
+        }
+    }
+}
+
 /// x where a mask of the same shape is true, else 0.
 #[derive(Debug, Clone)]
 struct Masked(Tensor<2, burn::tensor::Bool>);

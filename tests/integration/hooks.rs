@@ -3,7 +3,7 @@
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use burn::tensor::{DType, Device, Tensor};
 use burn_autograd::prelude::*;
@@ -95,13 +95,11 @@ fn a_hook_that_changes_the_shape_or_gives_a_tracked_tensor_is_refused_where_it_s
     }
 }
 
-/// A hook that computes with the graph that is being differentiated waits for ever, in Burn. The
-/// program says so, with file and line.
-#[test]
-fn a_hook_that_hangs_is_reported() {
+/// Runs an ignored test of this module, which hangs, until it says that line on standard error.
+fn first_line_of(hanging: &str, wanted: &str) -> Option<String> {
     let program = std::env::current_exe().unwrap();
     let mut child = Command::new(program)
-        .args(["--exact", "hooks::a_hanging_hook", "--ignored", "--nocapture"])
+        .args(["--exact", &format!("hooks::{hanging}"), "--ignored", "--nocapture"])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
@@ -114,11 +112,30 @@ fn a_hook_that_hangs_is_reported() {
             let _ = sender.send(std::mem::take(&mut line));
         }
     });
-    let report = lines.iter().find(|line| line.contains("burn-autograd: the hook at"));
+    let end = Instant::now() + Duration::from_secs(60);
+    let next = || lines.recv_timeout(end.saturating_duration_since(Instant::now())).ok();
+    let found = std::iter::from_fn(next).find(|line: &String| line.contains(wanted));
     child.kill().unwrap();
     child.wait().unwrap();
+    found
+}
+
+/// A hook that computes with the graph that is being differentiated waits for ever, in Burn. The
+/// program says so, with file and line.
+#[test]
+fn a_hook_that_hangs_is_reported() {
+    let report = first_line_of("a_hanging_hook", "burn-autograd: the backward of `hook at");
     let report = report.expect("the report came before the program ended");
     assert!(report.contains("hooks.rs:") && report.contains("inner()"), "{report}");
+}
+
+/// So does the backward of a function; the program names it.
+#[test]
+fn a_backward_that_hangs_is_reported() {
+    let wanted = "burn-autograd: the backward of `Entangled`";
+    let report = first_line_of("a_hanging_backward", wanted);
+    let report = report.expect("the report came before the program ended");
+    assert!(report.contains("as an input") && report.contains("inner()"), "{report}");
 }
 
 #[test]
@@ -134,6 +151,34 @@ fn a_hanging_hook() {
         grad * captured.clone().inner() + (captured.clone() * 0.0).inner()
     });
     let _ = z.sum().backward();
+}
+
+/// x, whose backward computes with a tensor of the graph that is being differentiated.
+#[derive(Debug, Clone)]
+struct Entangled {
+    weight: Tensor<1>,
+}
+
+impl Function<1> for Entangled {
+    fn forward(&self, _: &mut Context, [x]: [Var; 1]) -> [Var; 1] {
+        [x]
+    }
+    fn backward(&self, _: Saved, [g]: [Var; 1]) -> [Option<Var>; 1] {
+        // Burn's operation, on Burn's graph: no `Var` sees the tensor.
+        let doubled = self.weight.clone() * 2.0;
+        [Some(g * Var::from(doubled.inner()))]
+    }
+}
+
+#[test]
+#[ignore = "it hangs on purpose; `a_backward_that_hangs_is_reported` runs it and ends it"]
+fn a_hanging_backward() {
+    hook_time_limit(Duration::from_millis(200));
+    let device = Device::flex().autodiff();
+    let weight: Tensor<1> = tensor([1], &[3.0], &device, DType::F64).require_grad();
+    let x: Tensor<1> = tensor([1], &[1.0], &device, DType::F64).require_grad();
+    let y = Entangled { weight: weight.clone() }.apply([x]);
+    let _ = (y * weight).sum().backward();
 }
 
 #[derive(Debug, Clone)]
@@ -225,6 +270,36 @@ fn anomaly_mode_locates_burns_own_operations_between_watch_points() {
         for place in [format!("{}:{first}", file!()), format!("{}:{second}", file!())] {
             assert!(text.contains(&place), "{place} in {text}");
         }
+    }
+}
+
+/// The operations of the library go through Burn's dispatch, which hides where they were applied.
+#[test]
+fn anomaly_mode_names_the_operations_with_kernels() {
+    for device in autodiff(cpu()) {
+        let large: Tensor<2> = tensor([1, 2], &[1.0, 800.0], &device, DType::F64).require_grad();
+        let two = [1.0, 2.0, 2.0, 4.0];
+        let singular: Tensor<2> = tensor([2, 2], &two, &device, DType::F64).require_grad();
+        let overflow = |x: &Tensor<2>| burn_autograd::ops::exp::exp(x.clone() * 1.0).sum();
+        // Two outputs, of which one has no derivative.
+        let logarithm = |x: &Tensor<2>| log_abs_det(x.clone() * 1.0).1.sum();
+        // Without the mode nothing is said.
+        let dx = numbers(large.grad(&overflow(&large).backward()).unwrap());
+        assert!((dx[0] - 1f64.exp()).abs() < 1e-12 && dx[1] == f64::INFINITY, "{dx:?}");
+
+        let mode = AnomalyMode::enable();
+        let (overflows, divides) = (overflow(&large), logarithm(&singular));
+        // What makes the gradient infinite before is not this operation's fault.
+        let spoiled = overflow(&singular) * f64::INFINITY;
+        let fine = logarithm(&large.clone().slice([0..1, 0..1]));
+        drop(mode);
+        let text = message(|| drop(overflows.backward()));
+        assert!(text.starts_with("exp: argument `gradient of input 0`"), "{text}");
+        assert!(text.contains("NaN or infinity"), "{text}");
+        let text = message(|| drop(divides.backward()));
+        assert!(text.starts_with("log_abs_det: argument `gradient of input 0`"), "{text}");
+        assert!(singular.grad(&spoiled.backward()).is_some());
+        assert_eq!(numbers(large.grad(&fine.backward()).unwrap()), [1.0, 0.0]);
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use burn::tensor::{DType, Device, Int, Tensor};
 use burn_autograd::prelude::*;
 use burn_autograd::{
-    AnomalyMode, ErrorKind, Transform, evaluate, gradients, watch, without_recording,
+    AnomalyMode, ErrorKind, Transform, evaluate, gradients, try_backward, watch, without_recording,
 };
 
 use crate::devices::{all, autodiff, cpu, message, numbers, tensor};
@@ -1143,6 +1143,15 @@ fn a_graph_is_consumed_by_its_backward_pass() {
             let _ = loss.backward();
         });
         assert_names(&text, &["already been consumed", "retain_graph"]);
+        let error = try_backward(&loss).err().unwrap();
+        assert_eq!((error.kind(), error.operation()), (ErrorKind::Derivative, "try_backward"));
+        assert_names(&error.to_string(), &["consumed", "vjp"]);
+        // An error leaves nothing behind: what is computed anew has its gradient.
+        let again = cube().apply([x.clone()]).sum();
+        let found = try_backward(&again).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(x.grad(&found).map(numbers).unwrap(), [12.0, 27.0]);
+        let error = try_backward(&vector(&[1.0], &device)).err().unwrap();
+        assert_names(&error.to_string(), &["loss", "an untracked one"]);
         // The strict form.
         let error = gradients(loss, x.clone()).unwrap_err();
         assert_eq!((error.kind(), error.argument()), (ErrorKind::Derivative, "loss"));

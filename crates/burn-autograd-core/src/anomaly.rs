@@ -21,6 +21,8 @@ thread_local! {
 /// - A [`Function`](crate::Function) that was applied while the mode was on panics, in the backward
 ///   pass, if it makes a non-finite gradient of finite ones. The message names the function, the
 ///   input, and the file and line where it was applied.
+/// - An operation with kernels ([`Rule`](crate::Rule)), as those of the library, does so too on Burn's
+///   graph; the message has its name, but not where it was applied.
 /// - A [`Var`] operation does the same in the transforms; they return the message as an error.
 /// - Burn's own operations are located between two calls of [`watch`](crate::watch).
 ///
@@ -74,11 +76,21 @@ pub(crate) fn is_finite<B: Backend>(var: &Var<B>) -> bool {
 
 /// Blames an operation.
 pub(crate) fn error(name: Cow<'static, str>, input: usize, place: &Location<'_>) -> Error {
+    blame(name, input, format!("the operation was applied at {place}"))
+}
+
+/// Blames an operation of which nobody knows where it was applied: it went through Burn's dispatch.
+#[cfg(feature = "autodiff")]
+pub(crate) fn error_somewhere(name: Cow<'static, str>, input: usize) -> Error {
+    blame(name, input, "`watch` tells where the operation was applied".into())
+}
+
+fn blame(name: Cow<'static, str>, input: usize, place: String) -> Error {
     Error::new(
         ErrorKind::Derivative,
         name,
         format!("gradient of input {input}"),
-        format!("finite numbers, from finite gradients (the operation was applied at {place})"),
+        format!("finite numbers, from finite gradients ({place})"),
         "NaN or infinity",
     )
 }

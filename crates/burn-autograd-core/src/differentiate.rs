@@ -13,7 +13,7 @@ use burn::backend::{Autodiff, AutodiffBackend, Backend};
 
 use crate::rule::{Meta, check_gradient};
 use crate::var::Origin;
-use crate::{Context, Rule, Saved, Var};
+use crate::{Context, Rule, Saved, Var, anomaly};
 
 /// Runs a rule's forward and records its backward on Burn's autodiff graph.
 ///
@@ -100,6 +100,7 @@ where
         inputs: inputs.each_ref().map(|input| Meta::of(input.primitive())),
         outputs: outputs.each_ref().map(|output| Meta::of(output)).to_vec(),
         slots: None,
+        checked: anomaly::enabled(),
     };
 
     if M == 1 {
@@ -153,6 +154,8 @@ struct State<B: Backend, const N: usize> {
     outputs: Vec<Meta<B>>,
     /// Where there are several outputs.
     slots: Option<Slots<B>>,
+    /// Whether the operation was applied in [`AnomalyMode`](crate::AnomalyMode).
+    checked: bool,
 }
 
 impl<B: Backend, const N: usize> Clone for State<B, N> {
@@ -162,6 +165,7 @@ impl<B: Backend, const N: usize> Clone for State<B, N> {
             inputs: self.inputs.clone(),
             outputs: self.outputs.clone(),
             slots: self.slots.clone(),
+            checked: self.checked,
         }
     }
 }
@@ -221,7 +225,7 @@ where
         grads: &mut Gradients,
         checkpointer: &mut Checkpointer,
     ) {
-        let State { kept, inputs, outputs, slots } = ops.state;
+        let State { kept, inputs, outputs, slots, checked } = ops.state;
         let arrived: [Option<Var<B>>; M] = if M == 1 {
             let mut grad = Some(Var::new(grads.consume::<B>(&ops.node)));
             std::array::from_fn(|_| grad.take())
@@ -248,6 +252,7 @@ where
             outputs,
         };
 
+        let finite = checked && arrived.iter().flatten().all(anomaly::is_finite);
         let found = self.rule.backward_partial(saved, arrived);
         for (index, ((parent, input), grad)) in
             ops.parents.iter().zip(&inputs).zip(found).enumerate()
@@ -257,6 +262,10 @@ where
                 Some(grad) => {
                     if let Err(error) = check_gradient::<B>(&name, index, input, &grad) {
                         panic!("{error}");
+                    }
+                    // A function has looked already, and knows its place.
+                    if finite && !anomaly::is_finite(&Var::<B>::new(grad.clone())) {
+                        panic!("{}", anomaly::error_somewhere(name, index));
                     }
                     grads.register::<B>(parent.id, grad);
                 }

@@ -50,11 +50,12 @@ use crate::{Arguments, Context, Error, ErrorKind, Saved, Tensors, Var, apply_rul
 ///
 /// # Threads
 ///
-/// Functions, [`Var`]s and what the transforms return may be used by many threads at once. A tensor
-/// that Burn tracks belongs to one thread: Burn locks its graphs in another order in a backward pass
-/// than where an operation joins two of them, so that threads which share a tracked leaf may wait for
-/// each other for ever. Let each thread take a leaf of its own,
-/// `Tensor::from_inner(shared.inner()).require_grad()`, and add their gradients.
+/// Functions, [`Var`]s and what the transforms return may be used by many threads at once. Not so a
+/// tensor that Burn tracks, with Burn's operations or with these: it belongs to a graph, and Burn locks
+/// its graphs in another order in a backward pass than where an operation joins two of them, so that
+/// threads which share a graph may wait for each other for ever. With the feature `autodiff`, `share`
+/// and `share_module` make leaves that threads may share, because these belong to no graph. A tensor
+/// computed from tracked ones cannot be shared.
 pub trait Function<const N: usize, const M: usize = 1>:
     Debug + Clone + Send + Sync + 'static
 {

@@ -1,7 +1,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
-use burn::backend::{AutodiffBackend, Dispatch, DispatchTensor, TensorMetadata};
-use burn::tensor::Tensor;
+use burn::backend::{AutodiffBackend, Dispatch, TensorMetadata};
+use burn::tensor::{Gradients, Tensor};
 
 use crate::call::is_tracked;
 use crate::{Error, ErrorKind, Tensors};
@@ -49,11 +49,7 @@ pub fn gradients<const D: usize, I: Tensors>(loss: Tensor<D>, inputs: I) -> Resu
         ));
     }
     if !is_tracked(&loss) {
-        return error(
-            "loss".into(),
-            "a tensor that depends on a tracked one",
-            "an untracked one".into(),
-        );
+        return Err(untracked(OPERATION));
     }
     let inputs = inputs.into_dispatch();
     for (index, input) in inputs.iter().enumerate() {
@@ -69,7 +65,7 @@ pub fn gradients<const D: usize, I: Tensors>(loss: Tensor<D>, inputs: I) -> Resu
             return error(format!("inputs[{index}]"), expected, got.into());
         }
     }
-    let found = backward(loss)?;
+    let found = consuming(OPERATION, || <Dispatch as AutodiffBackend>::backward(loss))?;
     let mut grads = Vec::with_capacity(inputs.len());
     for (index, input) in inputs.iter().enumerate() {
         match <Dispatch as AutodiffBackend>::grad(input, &found) {
@@ -83,18 +79,63 @@ pub fn gradients<const D: usize, I: Tensors>(loss: Tensor<D>, inputs: I) -> Resu
     Ok(I::from_dispatch(grads))
 }
 
+/// Burn's `loss.backward()`, with an error where the graph is gone or there is none: for
+/// [`Gradients`] of many tensors, as an optimizer wants them.
+///
+/// As Burn's, it differentiates the sum of a loss of several elements; [`gradients`] refuses that.
+/// Burn panics before it has touched anything, so that other graphs are as they were. The panic is
+/// caught here; its message still goes to standard error.
+///
+/// # Errors
+///
+/// [`ErrorKind::Derivative`] if the loss is untracked, or a backward pass has consumed its graph
+/// already, or the part of it that two losses share.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_core::try_backward;
+///
+/// let device = Device::flex().autodiff();
+/// let x = Tensor::<1>::from_floats([1.0, 2.0], &device).require_grad();
+/// let loss = (x.clone() * 3.0).sum();
+/// let gradients = try_backward(&loss).unwrap();
+/// let dx = x.grad(&gradients).unwrap();
+/// assert_eq!(dx.to_data().try_to_vec::<f32>().unwrap(), [3.0, 3.0]);
+/// // The pass has consumed the graph.
+/// let error = try_backward(&loss).err().unwrap();
+/// assert_eq!((error.operation(), error.argument()), ("try_backward", "loss"));
+/// # }
+/// ```
+pub fn try_backward<const D: usize>(loss: &Tensor<D>) -> Result<Gradients, Error> {
+    const OPERATION: &str = "try_backward";
+    if !loss.is_tracked() {
+        return Err(untracked(OPERATION));
+    }
+    consuming(OPERATION, || loss.backward())
+}
+
+fn untracked(operation: &'static str) -> Error {
+    Error::new(
+        ErrorKind::Derivative,
+        operation,
+        "loss",
+        "a tensor that depends on a tracked one",
+        "an untracked one",
+    )
+}
+
 /// Burn's backward pass, with an error where the graph is gone.
 ///
 /// Burn tells nobody whether a graph has been consumed, it panics; and it does so before it has
 /// touched anything.
-fn backward(loss: DispatchTensor) -> Result<<Dispatch as AutodiffBackend>::Gradients, Error> {
-    let run = AssertUnwindSafe(|| <Dispatch as AutodiffBackend>::backward(loss));
-    catch_unwind(run).map_err(|payload| {
+fn consuming<T>(operation: &'static str, pass: impl FnOnce() -> T) -> Result<T, Error> {
+    catch_unwind(AssertUnwindSafe(pass)).map_err(|payload| {
         let text = payload.downcast_ref::<String>().map(String::as_str);
         match text.or_else(|| payload.downcast_ref::<&str>().copied()) {
             Some(text) if text.contains("already been consumed") => Error::new(
                 ErrorKind::Derivative,
-                "gradients",
+                operation,
                 "loss",
                 "a graph that no backward pass has consumed (ask for all inputs at once, add the \
                  losses, or take `vjp`, whose pullback can be called many times)",

@@ -1,12 +1,9 @@
 //! Looking at gradients between two operations: hooks, kept gradients, watch points.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fmt;
 use std::panic::Location;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::Tensor;
 
@@ -38,7 +35,6 @@ impl Function<1> for Hook {
     }
 
     fn backward(&self, _: Saved, [g]: [Var; 1]) -> [Option<Var>; 1] {
-        let _watched = Watchdog::watch(self.place);
         [Some((self.body)(g))]
     }
 }
@@ -71,7 +67,7 @@ fn hooked<const D: usize>(
 /// Burn holds the graph's lock while a hook runs. A hook that computes with a *tracked* tensor of the
 /// graph that is being differentiated would therefore wait for ever; let it capture `inner()` of
 /// such a tensor. What the hook returns is checked, and a hook that is still running after
-/// [`hook_time_limit`] is reported on standard error with its file and line.
+/// [`hook_time_limit`](crate::hook_time_limit) is reported on standard error with its file and line.
 ///
 /// # Panics
 ///
@@ -185,81 +181,4 @@ pub fn watch<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
         grad
     };
     hooked("watch", tensor, place, check).unwrap_or_else(|error| panic!("{error}"))
-}
-
-/// How long a hook may run before it is reported on standard error; 30 seconds if not set.
-///
-/// The report does not end the hook, which may only be slow.
-pub fn hook_time_limit(limit: Duration) {
-    LIMIT.store(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
-}
-
-static LIMIT: AtomicU64 = AtomicU64::new(30_000);
-
-/// Reports hooks that do not come back.
-#[derive(Default)]
-struct Watchdog {
-    running: Mutex<HashMap<u64, (Instant, &'static Location<'static>)>>,
-    wake: Condvar,
-}
-
-struct Watched(u64);
-
-impl Watchdog {
-    fn get() -> &'static Self {
-        static WATCHDOG: OnceLock<Watchdog> = OnceLock::new();
-        WATCHDOG.get_or_init(|| {
-            // Without threads (WebAssembly) nothing is reported.
-            let _ = std::thread::Builder::new()
-                .name("burn-autograd hooks".into())
-                .spawn(|| Self::get().patrol());
-            Self::default()
-        })
-    }
-
-    fn watch(place: &'static Location<'static>) -> Watched {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        let watchdog = Self::get();
-        let mut running = watchdog.running.lock().unwrap_or_else(PoisonError::into_inner);
-        running.insert(id, (Instant::now(), place));
-        if running.len() == 1 {
-            watchdog.wake.notify_one();
-        }
-        Watched(id)
-    }
-
-    #[expect(clippy::print_stderr, reason = "the thread that would tell its caller hangs")]
-    fn patrol(&self) {
-        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        loop {
-            let limit = Duration::from_millis(LIMIT.load(Ordering::Relaxed));
-            running.retain(|_, (start, place)| {
-                let late = start.elapsed() >= limit;
-                if late {
-                    eprintln!(
-                        "burn-autograd: the hook at {place} has been running for {:.1} s. If it \
-                         computes with a tracked tensor of the graph that is being differentiated, \
-                         it waits for a lock that its own backward pass holds, and will not return: \
-                         let the hook capture `inner()` of that tensor.",
-                        start.elapsed().as_secs_f64()
-                    );
-                }
-                !late
-            });
-            running = if running.is_empty() {
-                self.wake.wait(running).unwrap_or_else(PoisonError::into_inner)
-            } else {
-                let nap = (limit / 4).clamp(Duration::from_millis(5), Duration::from_secs(1));
-                self.wake.wait_timeout(running, nap).unwrap_or_else(PoisonError::into_inner).0
-            };
-        }
-    }
-}
-
-impl Drop for Watched {
-    fn drop(&mut self) {
-        let watchdog = Watchdog::get();
-        watchdog.running.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
-    }
 }

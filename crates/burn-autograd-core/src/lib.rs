@@ -11,6 +11,7 @@
 //!   and [`Gradient`] for derivatives within them. Results can be differentiated again, here and by
 //!   Burn's `backward()`.
 //! - `with_hook`, `retain_grad`, `watch`, [`AnomalyMode`]: gradients on their way.
+//! - `share`, `share_module`: tracked leaves for several threads.
 //! - `Graph`, `trace`: ordinary tensor code as a graph, shown and differentiated.
 //! - [`Rule`]: a function on one backend, so that forward and backward may call kernels, and
 //!   `differentiate`, which records a rule on Burn's autodiff graph.
@@ -51,10 +52,14 @@ mod record;
 #[cfg(feature = "autodiff")]
 mod route;
 mod rule;
+#[cfg(feature = "autodiff")]
+mod share;
 mod tape;
 mod tensors;
 mod transform;
 mod var;
+#[cfg(feature = "autodiff")]
+mod watchdog;
 
 pub use anomaly::AnomalyMode;
 #[cfg(feature = "autodiff")]
@@ -68,15 +73,15 @@ pub use graph::{Graph, GraphOperation, GraphTensor, Role};
 #[cfg(all(feature = "capture", feature = "autodiff"))]
 pub use graph::{Traced, trace, trace_module, trace_operation};
 #[cfg(feature = "autodiff")]
-pub use graph_gradients::gradients;
+pub use graph_gradients::{gradients, try_backward};
 #[cfg(feature = "autodiff")]
-pub use hooks::{
-    Retained, hook_time_limit, retain_grad, try_retain_grad, try_with_hook, watch, with_hook,
-};
+pub use hooks::{Retained, retain_grad, try_retain_grad, try_with_hook, watch, with_hook};
 #[cfg(feature = "autodiff")]
 pub use nested::vector_jacobian_product;
 pub use record::apply_rule;
 pub use rule::{Context, Rule, Saved};
+#[cfg(feature = "autodiff")]
+pub use share::{share, share_module, try_share};
 pub use tape::without_recording;
 pub use tensors::{Argument, Arguments, Tensors, Vars};
 pub use transform::{
@@ -84,3 +89,5 @@ pub use transform::{
     nth_derivative, value_and_grad, vjp,
 };
 pub use var::{Index, Mask, Ranges, Var};
+#[cfg(feature = "autodiff")]
+pub use watchdog::hook_time_limit;

@@ -215,6 +215,7 @@ where
         };
         let grads = grads.map(|grad| grad.map(|grad| Var::new(Self::lift::<B>(grad.into_raw()))));
         let _graph = OnGraph::enter();
+        let _watched = crate::watchdog::watch(saved.name.clone());
         let found = self.0.body.backward(saved, grads);
         found.map(|grad| grad.map(|grad| self.lower("gradients", grad)))
     }
