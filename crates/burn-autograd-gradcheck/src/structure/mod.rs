@@ -57,7 +57,8 @@ pub(crate) fn checks(
         }
     };
     widen(&mut bounds, place, inputs, &cotangents, &base, &mut random);
-    let ground = Ground { place, inputs, proven, cotangents, base, bounds, unit, declared };
+    let mut ground = Ground { place, inputs, proven, cotangents, base, bounds, unit, declared };
+    ground.allow_variation();
     let mut records = vec![
         ground.forward(),
         ground.repeat(),
@@ -133,6 +134,11 @@ fn unit(dtype: burn::tensor::DType) -> f64 {
     }
 }
 
+/// A unit in the last place of a value, by its relative size.
+fn ulp(unit: f64, value: f64) -> f64 {
+    2.0 * unit * value.abs().max(f64::MIN_POSITIVE)
+}
+
 /// A point, a cotangent, and the gradient there that others are compared with.
 struct Ground<'a> {
     place: &'a Place<'a>,
@@ -147,8 +153,25 @@ struct Ground<'a> {
 }
 
 impl Ground<'_> {
+    /// What a gradient of this size may vary by from run to run, by declaration.
+    fn variation(&self, value: f64) -> f64 {
+        self.declared.nondeterminism * ulp(self.unit, value)
+    }
+
+    /// Widens the bounds by what each gradient may vary by from run to run.
+    fn allow_variation(&mut self) {
+        let mut position = 0;
+        for (input, gradient) in self.inputs.iter().zip(&self.base.gradients) {
+            for (element, value) in gradient.iter().flat_map(|g| g.data.iter()).enumerate() {
+                let variation = self.declared.nondeterminism * ulp(self.unit, *value);
+                self.bounds[position + element] += variation;
+            }
+            position += input.len();
+        }
+    }
+
     /// Compares gradients with the expected ones. No gradient and one of zeros say the same of an
-    /// input that is tracked.
+    /// input that is tracked. What is exact differs by what may vary from run to run, and no more.
     fn compare(
         &self,
         draft: &mut Draft,
@@ -180,7 +203,7 @@ impl Ground<'_> {
                             input,
                             || self.inputs[input].index(position),
                             (value, expected),
-                            if exact { 0.0 } else { bounds[position] },
+                            if exact { self.variation(expected) } else { bounds[position] },
                         );
                     }
                 }

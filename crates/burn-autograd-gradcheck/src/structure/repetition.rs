@@ -1,6 +1,6 @@
 //! Nothing is left behind, and nothing is shared: the same gradient again, also beside others.
 
-use super::Ground;
+use super::{Ground, ulp};
 use crate::Array;
 use crate::draft::Draft;
 use crate::evaluate::{Mode, Panicked, Pass};
@@ -34,7 +34,7 @@ impl Ground<'_> {
         if let Ok([pass, _]) = self.place.crossed([self.inputs, &others], &self.cotangents, mode) {
             self.reproduced(&mut draft, "with another graph alive", &pass);
         }
-        draft.finish()
+        varied(draft.finish())
     }
 
     /// Compares a gradient with the base's: the same bits, or as near as is declared. The distance is
@@ -53,11 +53,10 @@ impl Ground<'_> {
             };
             for (position, (&expected, &value)) in expected.data.iter().zip(&found.data).enumerate()
             {
-                let ulp = 2.0 * self.unit * expected.abs().max(f64::MIN_POSITIVE);
                 if expected != value && !(expected.is_nan() && value.is_nan()) {
-                    spread = spread.max((expected - value).abs() / ulp);
+                    spread = spread.max((expected - value).abs() / ulp(self.unit, expected));
                 }
-                let bound = self.declared.nondeterminism * ulp;
+                let bound = self.variation(expected);
                 draft.gradient(
                     what,
                     input,
@@ -112,6 +111,15 @@ impl Ground<'_> {
                 Err(_) => draft.lower(Verdict::Fail, "beside other threads it panicked"),
             }
         }
-        draft.finish()
+        varied(draft.finish())
     }
+}
+
+/// How far a gradient varies is also worth knowing where it is allowed to: then no mistake is its cause,
+/// and it is said beside the pass.
+fn varied(mut record: Record) -> Record {
+    if record.verdict == Verdict::Pass {
+        record.reason = std::mem::take(&mut record.causes).join("; ");
+    }
+    record
 }

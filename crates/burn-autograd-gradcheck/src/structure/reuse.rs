@@ -56,7 +56,7 @@ impl Ground<'_> {
                 || self.inputs[first].index(position),
                 (value, a[position] + b[position]),
                 // Gradients elsewhere than at the proven point: their largest is the scale.
-                4.0 * rounding(self.unit, (largest, terms)),
+                4.0 * rounding(self.unit, (largest, terms)) + 3.0 * self.variation(largest),
             );
         }
         Some(draft.finish())

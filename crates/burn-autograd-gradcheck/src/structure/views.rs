@@ -108,7 +108,7 @@ impl Ground<'_> {
                     input,
                     || expanded.index(position),
                     (value, expected),
-                    4.0 * worst_rounding(self.unit, (size, copies)),
+                    4.0 * worst_rounding(self.unit, (size, copies)) + 2.0 * self.variation(size),
                 );
             }
         }
