@@ -59,12 +59,13 @@ pub(crate) fn checks(
     widen(&mut bounds, place, inputs, &cotangents, &base, &mut random);
     let mut ground = Ground { place, inputs, proven, cotangents, base, bounds, unit, declared };
     ground.allow_variation();
+    let subsets = tracking::subsets(inputs.len(), &mut SplitMix64::new(seed ^ 0x5B_5E7));
     let mut records = vec![
         ground.forward(),
         ground.repeat(),
         ground.cotangent(),
-        ground.subsets("subsets", false),
-        ground.subsets("checkpointing", true),
+        ground.subsets("subsets", false, &subsets),
+        ground.subsets("checkpointing", true, &subsets),
         ground.layout(),
         ground.fusion(),
         ground.untouched(),
