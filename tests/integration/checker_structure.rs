@@ -1,0 +1,162 @@
+//! The checker's structural checks: what varies from run to run, subsets of many inputs, batches.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use burn::tensor::{DType, Tensor};
+use burn_autograd::gradcheck::{Gradcheck, Report, Subject, Verdict, gradcheck};
+use burn_autograd::{Context, Function, Saved, Var};
+
+use crate::devices::{cpu, tensor};
+
+const DATA: [f64; 6] = [0.75, -1.25, 1.5, -0.625, 2.0, 1.125];
+
+#[track_caller]
+fn verdict(report: &Report, check: &str) -> Verdict {
+    report.check(check).unwrap_or_else(|| panic!("no record `{check}`\n{report}")).verdict
+}
+
+/// x², whose gradient is larger by one unit in the last place every other time.
+#[derive(Debug, Clone, Default)]
+struct Varying {
+    runs: Arc<AtomicU64>,
+}
+
+impl Function<1> for Varying {
+    fn forward(&self, ctx: &mut Context, [x]: [Var; 1]) -> [Var; 1] {
+        ctx.save([&x]);
+        [x.square()]
+    }
+
+    fn backward(&self, ctx: Saved, [g]: [Var; 1]) -> [Option<Var>; 1] {
+        let [x] = ctx.tensors();
+        let odd = self.runs.fetch_add(1, Ordering::Relaxed) % 2 == 1;
+        [Some(2.0 * x * g * if odd { 1.0 + f64::EPSILON } else { 1.0 })]
+    }
+}
+
+#[test]
+fn a_gradient_that_is_declared_to_vary_passes_and_its_spread_is_reported() {
+    for device in cpu() {
+        let x: Tensor<2> = tensor([2, 3], &DATA, &device, DType::F64);
+        let subject = || {
+            let varying = Varying::default();
+            Subject::new(move |x: Tensor<2>| varying.apply([x]))
+        };
+        let report = Gradcheck::new().run(&subject(), x.clone());
+        assert_eq!(verdict(&report, "repeat"), Verdict::Fail, "{report}");
+
+        let report = Gradcheck::new().nondeterministic(2.0).run(&subject(), x);
+        report.assert_pass();
+        let reason = &report.check("repeat").expect("it is made").reason;
+        let (_, rest) = reason.split_once("the gradient differs by up to ").expect("the spread");
+        let (spread, rest) = rest.split_once(' ').expect("a number");
+        let spread: f64 = spread.parse().expect("a number");
+        assert!(
+            0.5 <= spread && spread <= 2.0 && rest.starts_with("units in the last"),
+            "{reason}"
+        );
+    }
+}
+
+#[test]
+fn more_inputs_than_a_word_has_bits_are_checked() {
+    let device = cpu().remove(0);
+    let inputs: [Tensor<1>; 65] = std::array::from_fn(|number| {
+        tensor([1], &[0.5 + number as f64 / 64.0], &device, DType::F64)
+    });
+    let neighbours = |x: [Tensor<1>; 65]| {
+        let products = x.windows(2).map(|pair| pair[0].clone() * pair[1].clone());
+        products.reduce(|sum, product| sum + product).expect("there are pairs")
+    };
+    gradcheck(neighbours, inputs).assert_pass();
+}
+
+/// The sum of eight tensors, whose gradients are wrong where about half of them are tracked.
+#[derive(Debug, Clone)]
+struct WrongForHalf;
+
+impl Function<8> for WrongForHalf {
+    fn forward(&self, _: &mut Context, inputs: [Var; 8]) -> [Var; 1] {
+        [inputs.into_iter().reduce(|sum, x| sum + x).expect("eight inputs")]
+    }
+
+    fn backward(&self, ctx: Saved, [g]: [Var; 1]) -> [Option<Var>; 8] {
+        let tracked = (0..8).filter(|&input| ctx.needs(input)).count();
+        let g = if (3..=5).contains(&tracked) { g * 2.0 } else { g };
+        std::array::from_fn(|_| Some(g.clone()))
+    }
+}
+
+#[test]
+fn subsets_of_about_half_of_many_inputs_are_checked() {
+    for device in cpu() {
+        let inputs: [Tensor<1>; 8] =
+            std::array::from_fn(|_| tensor([2], &DATA[..2], &device, DType::F64));
+        let report = gradcheck(|inputs: [Tensor<1>; 8]| WrongForHalf.apply(inputs), inputs);
+        assert_eq!(verdict(&report, "jacobian"), Verdict::Pass, "{report}");
+        assert_eq!(verdict(&report, "subsets"), Verdict::Fail, "{report}");
+    }
+}
+
+/// 3x, whose gradient is lost for a batch of one.
+#[derive(Debug, Clone)]
+struct LostAlone;
+
+impl Function<1> for LostAlone {
+    fn forward(&self, _: &mut Context, [x]: [Var; 1]) -> [Var; 1] {
+        [x * 3.0]
+    }
+
+    fn backward(&self, _: Saved, [g]: [Var; 1]) -> [Option<Var>; 1] {
+        [(g.shape()[0] > 1).then(|| g * 3.0)]
+    }
+}
+
+#[test]
+fn a_gradient_that_is_lost_for_a_batch_of_one_is_seen() {
+    for device in cpu() {
+        let x: Tensor<2> = tensor([3, 2], &DATA, &device, DType::F64);
+        let subject = Subject::new(|x: Tensor<2>| LostAlone.apply([x]));
+        let report = Gradcheck::new().batch([true]).run(&subject, x);
+        assert_eq!(verdict(&report, "jacobian"), Verdict::Pass, "{report}");
+        assert_eq!(verdict(&report, "batch"), Verdict::Fail, "{report}");
+    }
+}
+
+#[test]
+fn an_output_of_another_shape_for_a_batch_of_one_is_seen() {
+    for device in cpu() {
+        let x: Tensor<2> = tensor([3, 2], &DATA, &device, DType::F64);
+        // The second output is a constant, of one column where it should have two.
+        let function = |narrow: bool| {
+            Subject::new(move |x: Tensor<2>| {
+                let [rows, columns] = x.dims();
+                let columns = if narrow && rows == 1 { 1 } else { columns };
+                let ones = Tensor::<2>::ones([rows, columns], (&x.device(), x.dtype()));
+                (x.sin(), ones)
+            })
+        };
+        let check = Gradcheck::new().batch([true]);
+        check.run(&function(false), x.clone()).assert_pass();
+        let report = check.run(&function(true), x);
+        assert_eq!(verdict(&report, "batch"), Verdict::Fail, "{report}");
+        assert!(report.to_string().contains("output 1: expected [1, 2], got [1, 1]"), "{report}");
+    }
+}
+
+#[test]
+fn a_batch_that_is_not_as_declared_is_named() {
+    for device in cpu() {
+        let x: Tensor<2> = tensor([3, 2], &DATA, &device, DType::F64);
+        let sum = Subject::new(|(a, b): (Tensor<2>, Tensor<2>)| a + b);
+        let few = Gradcheck::new().batch([true]).run(&sum, (x.clone(), x.clone()));
+        assert_eq!(verdict(&few, "batch"), Verdict::Invalid, "{few}");
+        assert!(few.to_string().contains("each of the 2 inputs"), "{few}");
+
+        let total = Subject::new(|x: Tensor<2>| x.sin().sum());
+        let without = Gradcheck::new().batch([true]).run(&total, x);
+        assert_eq!(verdict(&without, "batch"), Verdict::Invalid, "{without}");
+        assert!(without.to_string().contains("output 0 to have the batch of 3"), "{without}");
+    }
+}
