@@ -10,6 +10,8 @@
 mod accuracy;
 mod arguments;
 mod checker;
+#[cfg(feature = "flex")]
+mod checker_misfit;
 mod checker_modes;
 mod checker_structure;
 mod concurrency;
