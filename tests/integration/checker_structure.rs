@@ -160,3 +160,24 @@ fn a_batch_that_is_not_as_declared_is_named() {
         assert!(without.to_string().contains("output 0 to have the batch of 3"), "{without}");
     }
 }
+
+/// The more noise, the less a projection sees; below what it has to see it does not pass.
+#[test]
+fn a_projection_in_single_precision_passes_only_if_it_sees_enough() {
+    let device = cpu().remove(0);
+    let data: Vec<f64> = (0..64).map(|i| f64::from(i) / 64.0).collect();
+    let x: Tensor<1> = tensor([64], &data, &device, DType::F32);
+    let mut passed = 0;
+    for constant in [0.0, 1e1, 1e2, 1e3, 1e4, 1e5] {
+        let subject = Subject::new(move |x: Tensor<1>| x.exp() + constant);
+        let report = Gradcheck::new().full_jacobian(1_000).run(&subject, x.clone());
+        let record = report.check("projection").expect("64 × 64 entries are more");
+        assert_ne!(record.verdict, Verdict::Fail, "{constant}: {report}");
+        if record.verdict == Verdict::Pass {
+            passed += 1;
+            let detects = record.detects.expect("it compared something");
+            assert!(detects <= 0.0225, "{constant}: {report}");
+        }
+    }
+    assert!((1..6).contains(&passed), "{passed}");
+}

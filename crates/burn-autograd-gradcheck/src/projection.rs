@@ -39,7 +39,12 @@ const BLOCKS: usize = 32;
 const FOLLOWED: usize = 3;
 
 /// How many cotangents.
-const COTANGENTS: u64 = 2;
+const COTANGENTS: i32 = 2;
+
+/// With what probability at most wrong entries as large as the typical one may cancel, for a pass: a check
+/// that misses more says too little, and what it saw is unchecked. In double precision the noise allows for
+/// a hundred times less.
+const MISSED: f64 = 1e-3;
 
 /// Whether a function is too large for its full Jacobian. A function of many inputs is evaluated, all of
 /// them, many times for each: it is too large even with one output.
@@ -198,7 +203,7 @@ pub(crate) fn check(
     let reason = format!(
         "{elements} input elements in {blocks} blocks, {COTANGENTS} cotangents: wrong entries that cancel \
          are missed with a probability below {:.0e}",
-        missed(draft.record.detects.unwrap_or(0.0)).powi(COTANGENTS as i32)
+        missed(draft.record.detects.unwrap_or(0.0))
     );
     let mut record = draft.finish();
     if passed {
@@ -207,11 +212,22 @@ pub(crate) fn check(
     (record, passed.then_some(Proven { outputs, evidence }))
 }
 
-/// The probability that wrong entries cancel in one sum, where errors above `detects` are seen.
-fn missed(detects: f64) -> f64 {
+/// The probability that wrong entries cancel in the sums of all cotangents, where errors above `detects`
+/// are seen.
+pub(crate) fn missed(detects: f64) -> f64 {
     // What is detected is twice the bound; L is a third.
     let q = 4.0 / 9.0 * detects / 2.0;
-    if q > 0.0 { (q * (1.0 + (1.0 / q).ln())).min(1.0) } else { 0.0 }
+    let once = match q {
+        q if q >= 1.0 => 1.0,
+        q if q > 0.0 => q * (1.0 + (1.0 / q).ln()),
+        _ => 0.0,
+    };
+    once.powi(COTANGENTS)
+}
+
+/// Whether enough is seen where errors above `detects` are.
+pub(crate) fn sees_enough(detects: f64) -> bool {
+    detects.is_finite() && missed(detects) <= MISSED
 }
 
 enum Judged {
@@ -293,8 +309,9 @@ fn judge(
         let scale = typical.max(found.value.abs() / entries.max(1) as f64);
         let detects = if scale > 0.0 { 2.0 * bound / scale } else { 0.0 };
         // Relative to a typical entry: of a thousand times what is asked of a single one, because
-        // the noise is that of the whole block.
-        if detects > 1e3 * settings.precision.detects {
+        // the noise is that of the whole block; and of no more than lets wrong entries cancel unseen.
+        let enough = detects <= 1e3 * settings.precision.detects && sees_enough(detects);
+        if !enough {
             draft.lower(
                 Verdict::Unchecked,
                 format!(
@@ -359,4 +376,25 @@ fn follow(
          outputs {numeric:.9e} (found by bisection)"
     ));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MISSED, missed, sees_enough};
+
+    #[test]
+    fn what_sees_enough_misses_little() {
+        // q = 2⁄9·d with d = 0.02: (q·(1 + ln 1⁄q))² = 8.13·10⁻⁴.
+        assert!((missed(0.02) - 8.13e-4).abs() < 1e-6, "{}", missed(0.02));
+        assert!(sees_enough(0.0) && sees_enough(1e-3) && sees_enough(0.02));
+        for detects in [0.025, 0.1, 1.0, 4.5, 100.0, f64::INFINITY, f64::NAN] {
+            assert!(!sees_enough(detects), "{detects}");
+        }
+        let mut detects = 1e-6;
+        while detects < 1e3 {
+            assert!(!sees_enough(detects) || missed(detects) <= MISSED);
+            assert!(missed(detects) <= missed(1.1 * detects), "{detects}");
+            detects *= 1.1;
+        }
+    }
 }
