@@ -231,3 +231,29 @@ fn bisection_names_no_entry_that_is_right() {
         assert!(!named("at [11]"), "{report}");
     }
 }
+
+/// What a line integral says to detect, it detects in single entries of its blocks.
+#[test]
+fn a_line_integral_of_blocks_sees_what_it_says() {
+    let device = cpu().remove(0);
+    let data: Vec<f64> = (0..96).map(|i| 0.5 + f64::from(i) / 128.0).collect();
+    let x: Tensor<1> = tensor([96], &data, &device, DType::F32);
+    let check = |at: usize, factor: f64| {
+        let planted = SlightlyWrong { at, factor };
+        let subject = Subject::new(move |x: Tensor<1>| planted.apply([x]).exp());
+        Gradcheck::new().run(&subject, x.clone())
+    };
+    let report = check(1, 1.0);
+    let record = report.check("line").expect("single precision without a reference");
+    assert_eq!(record.verdict, Verdict::Pass, "{report}");
+    let stated =
+        "96 input elements in 24 segments, 2 cotangents: wrong entries that cancel are missed";
+    assert!(record.reason.contains(stated), "{report}");
+    let detects = record.detects.expect("it compared something");
+    assert!(detects < 0.01, "{report}");
+    // Its weight and its part in the direction make an element count for less than the typical one.
+    for at in [1, 50, 94] {
+        let report = check(at, 1.0 + 16.0 * detects);
+        assert_eq!(report.verdict(), Verdict::Fail, "{at}: {report}");
+    }
+}

@@ -40,7 +40,7 @@ const BLOCKS: usize = 32;
 const FOLLOWED: usize = 3;
 
 /// How many cotangents.
-const COTANGENTS: i32 = 2;
+pub(crate) const COTANGENTS: i32 = 2;
 
 /// With what probability at most wrong entries as large as the typical one may cancel, for a pass: a check
 /// that misses more says too little, and what it saw is unchecked. In double precision the noise allows for
