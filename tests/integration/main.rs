@@ -10,7 +10,10 @@
 mod accuracy;
 mod arguments;
 mod checker;
+#[cfg(feature = "flex")]
+mod checker_misfit;
 mod checker_modes;
+mod checker_structure;
 mod concurrency;
 mod cross_entropy;
 mod devices;

@@ -17,8 +17,9 @@ use crate::structure::Declared;
 use crate::{Array, SplitMix64, Subject, integers, line, modules, parity, projection, structure};
 
 /// Checks a function's gradient at `inputs`: every entry of its Jacobian against a numeric
-/// derivative, and what must hold of every gradient: all subsets of tracked inputs, both
-/// checkpointing strategies, views, linearity in the cotangent, accumulation, repetition, threads.
+/// derivative, and what must hold of every gradient: subsets of tracked inputs (all of
+/// them, up to four inputs), both checkpointing strategies, views, linearity in the cotangent,
+/// accumulation, repetition, threads.
 ///
 /// `function` takes a tensor, an array or a tuple of tensors and gives the same; it must run on any
 /// tensors of these ranks that live on the inputs' device. The inputs' device may be an autodiff
@@ -267,7 +268,8 @@ impl Gradcheck {
     }
 
     /// Declares which inputs have a batch as their first dimension; all outputs then have it too. Each
-    /// entry of the batch must give the same alone.
+    /// entry of the batch must give the same alone. Said of the function, not of its derivatives: of higher
+    /// orders no batch is taken apart.
     pub fn batch(mut self, inputs: impl Into<Vec<bool>>) -> Self {
         self.declared.batch = inputs.into();
         self
@@ -343,7 +345,8 @@ impl Gradcheck {
         let mut records = vec![record];
         if let Some(cotangents) = cotangents {
             arrays.extend(cotangents);
-            records.extend(self.run_at(vjp, &arrays, &device, dtype).records);
+            let check = self.clone().batch([false; 0]);
+            records.extend(check.run_at(vjp, &arrays, &device, dtype).records);
         }
         Report { records }
     }
@@ -362,10 +365,12 @@ impl Gradcheck {
         assert!(order >= 1, "gradcheck: argument `order`: expected at least 1, got 0");
         let (mut arrays, device, dtype) = crate::evaluate::take(inputs.into_dispatch());
         let mut random = SplitMix64::new(self.seed ^ 0x0D_E2);
+        let later = self.clone().batch([false; 0]);
         let mut records = Vec::new();
         for of in 1..=order {
             let subject = Subject::derivative::<I, O>(function.clone(), of);
-            let report = self.run_at(&subject, &arrays, &device, dtype);
+            let check = if of == 1 { self } else { &later };
+            let report = check.run_at(&subject, &arrays, &device, dtype);
             records.extend(report.records.into_iter().map(|record| {
                 let check = format!("order {of}: {}", record.check);
                 Record { check, ..record }

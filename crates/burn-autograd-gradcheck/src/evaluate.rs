@@ -503,3 +503,23 @@ fn restored(gradient: &Array, input: &Array, layout: Layout) -> Array {
         _ => gradient.clone(),
     }
 }
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use super::*;
+
+    /// The processor is one device, so that no operation can be made that gives such a gradient there.
+    #[test]
+    fn a_gradient_on_another_device_is_named() {
+        let plain = Device::flex();
+        let on = |device: &Device| {
+            let data = TensorData::new(vec![1.0f64, 2.0], Shape::from([2]));
+            Dispatch::float_from_data(data, device.as_dispatch())
+        };
+        let leaf = on(&plain);
+        assert_eq!(misfit(0, &leaf, &on(&plain), &plain, &[]), None);
+        let elsewhere = on(&plain.clone().autodiff());
+        let text = misfit(0, &leaf, &elsewhere, &plain, &[]).expect("it is on another device");
+        assert!(text.starts_with("gradient of input 0: expected it on"), "{text}");
+    }
+}

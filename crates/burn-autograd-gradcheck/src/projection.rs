@@ -10,7 +10,8 @@
 //! wrong entry e of the Jacobian changes a block's sum by at least e⁄4, so it is seen if that is above
 //! the block's bound τ. Several may cancel: with q = 4L²·τ⁄e, for the largest e, the probability of that
 //! is at most q·(1 + ln 1⁄q), once over the directions and the cotangent; there are two of each, drawn
-//! anew, so it is squared. The report states it for e as large as a typical entry.
+//! anew, so it is squared. The report states it for e as large as a typical entry; above one in a thousand
+//! nothing passes.
 //!
 //! Projecting outputs and inputs both onto one number, with weights of one sign and a tolerance that
 //! grows with the size, is what lets wrong gradients of large functions pass elsewhere: a difference
@@ -39,7 +40,12 @@ const BLOCKS: usize = 32;
 const FOLLOWED: usize = 3;
 
 /// How many cotangents.
-const COTANGENTS: u64 = 2;
+pub(crate) const COTANGENTS: i32 = 2;
+
+/// With what probability at most wrong entries as large as the typical one may cancel, for a pass: a check
+/// that misses more says too little, and what it saw is unchecked. In double precision the noise allows for
+/// a hundred times less.
+const MISSED: f64 = 1e-3;
 
 /// Whether a function is too large for its full Jacobian. A function of many inputs is evaluated, all of
 /// them, many times for each: it is too large even with one output.
@@ -198,7 +204,7 @@ pub(crate) fn check(
     let reason = format!(
         "{elements} input elements in {blocks} blocks, {COTANGENTS} cotangents: wrong entries that cancel \
          are missed with a probability below {:.0e}",
-        missed(draft.record.detects.unwrap_or(0.0)).powi(COTANGENTS as i32)
+        missed(draft.record.detects.unwrap_or(0.0))
     );
     let mut record = draft.finish();
     if passed {
@@ -207,11 +213,22 @@ pub(crate) fn check(
     (record, passed.then_some(Proven { outputs, evidence }))
 }
 
-/// The probability that wrong entries cancel in one sum, where errors above `detects` are seen.
-fn missed(detects: f64) -> f64 {
+/// The probability that wrong entries cancel in the sums of all cotangents, where errors above `detects`
+/// are seen.
+pub(crate) fn missed(detects: f64) -> f64 {
     // What is detected is twice the bound; L is a third.
     let q = 4.0 / 9.0 * detects / 2.0;
-    if q > 0.0 { (q * (1.0 + (1.0 / q).ln())).min(1.0) } else { 0.0 }
+    let once = match q {
+        q if q >= 1.0 => 1.0,
+        q if q > 0.0 => q * (1.0 + (1.0 / q).ln()),
+        _ => 0.0,
+    };
+    once.powi(COTANGENTS)
+}
+
+/// Whether enough is seen where errors above `detects` are.
+pub(crate) fn sees_enough(detects: f64) -> bool {
+    detects.is_finite() && missed(detects) <= MISSED
 }
 
 enum Judged {
@@ -293,8 +310,9 @@ fn judge(
         let scale = typical.max(found.value.abs() / entries.max(1) as f64);
         let detects = if scale > 0.0 { 2.0 * bound / scale } else { 0.0 };
         // Relative to a typical entry: of a thousand times what is asked of a single one, because
-        // the noise is that of the whole block.
-        if detects > 1e3 * settings.precision.detects {
+        // the noise is that of the whole block; and of no more than lets wrong entries cancel unseen.
+        let enough = detects <= 1e3 * settings.precision.detects && sees_enough(detects);
+        if !enough {
             draft.lower(
                 Verdict::Unchecked,
                 format!(
@@ -311,7 +329,7 @@ fn judge(
     Ok(Judged::Right)
 }
 
-/// Halves a failing block until one entry is left, and names it.
+/// Halves a failing block until one entry is left, and names it if its gradient is wrong.
 fn follow(
     along: &Along<'_>,
     mut block: Range<usize>,
@@ -321,7 +339,10 @@ fn follow(
     draft: &mut Draft,
 ) -> Result<(), Panicked> {
     // Where to look next needs no bound: the half whose error is larger, by one difference each. The
-    // halves' errors add up to that of the block.
+    // halves' errors add up to that of the block. Curvature may lead it astray, as it may where several
+    // entries are wrong by little; so that what it ends at is judged like every other derivative.
+    let start = along.inputs.place(block.start);
+    let entries = block.len();
     let step = along.settings.first_step / 64.0;
     let error = |block: Range<usize>| -> Result<f64, Panicked> {
         let value: f64 = block.clone().map(|element| gradient[element] * direction[element]).sum();
@@ -339,9 +360,22 @@ fn follow(
         };
     }
     let element = block.start;
-    let derivative = along.derivative(block, direction, weights, along.settings.first_step)?.value;
+    let found = along.derivative(block, direction, weights, along.settings.first_step)?;
     let (input, index) = along.inputs.place(element);
-    let (analytic, numeric) = (gradient[element], derivative / direction[element]);
+    let (analytic, numeric) = (gradient[element], found.value / direction[element]);
+    let unit = along.settings.precision.unit;
+    let slack = rounding(unit, (analytic * direction[element], along.centre.len() + 1));
+    let bound = (found.bound + slack.abs()) / direction[element].abs();
+    let error = (analytic - numeric).abs();
+    let unclear = matches!(found.nature, Nature::NotFinite | Nature::NonSmooth);
+    if unclear || error <= bound {
+        draft.cause(format!(
+            "no single entry stands out: bisection of {entries} elements of input {} from {:?} on \
+             ended at one whose gradient fits",
+            start.0, start.1
+        ));
+        return Ok(());
+    }
     draft.compare(Worst {
         output: 0,
         output_index: None,
@@ -350,13 +384,33 @@ fn follow(
         index: index.clone(),
         analytic,
         numeric,
-        error: (analytic - numeric).abs(),
-        // Found by bisection: it stands before the sums that led to it.
-        bound: f64::MIN_POSITIVE,
+        error,
+        bound,
     });
     draft.cause(format!(
         "the gradient of input {input} at {index:?} is {analytic:.9e}, the derivative of the weighted \
          outputs {numeric:.9e} (found by bisection)"
     ));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MISSED, missed, sees_enough};
+
+    #[test]
+    fn what_sees_enough_misses_little() {
+        // q = 2⁄9·d with d = 0.02: (q·(1 + ln 1⁄q))² = 8.13·10⁻⁴.
+        assert!((missed(0.02) - 8.13e-4).abs() < 1e-6, "{}", missed(0.02));
+        assert!(sees_enough(0.0) && sees_enough(1e-3) && sees_enough(0.02));
+        for detects in [0.025, 0.1, 1.0, 4.5, 100.0, f64::INFINITY, f64::NAN] {
+            assert!(!sees_enough(detects), "{detects}");
+        }
+        let mut detects = 1e-6;
+        while detects < 1e3 {
+            assert!(!sees_enough(detects) || missed(detects) <= MISSED);
+            assert!(missed(detects) <= missed(1.1 * detects), "{detects}");
+            detects *= 1.1;
+        }
+    }
 }

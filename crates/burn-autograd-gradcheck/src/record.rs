@@ -80,7 +80,8 @@ pub struct Record {
     /// How to repeat the check.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub repeat: Option<String>,
-    /// The smallest relative error that would have been seen, in the entry where that is largest.
+    /// The smallest relative error that would have been seen, in the entry where that is largest. Where a
+    /// block of entries is judged by one sum, in the typical entry of the block.
     pub detects: Option<f64>,
     /// How many entries were compared, and how many there were.
     pub coverage: (usize, usize),
