@@ -4,8 +4,8 @@
 //! `backward()` and `step()`. In Burn the gradients of a pass are sorted to the parameters by
 //! `GradientsParams`, and `step` gives the new model back; there is nothing to set to zero.
 //!
-//! Both mean the same by RMSprop where it is not centered, v ← α·v + (1 − α)·g² and
-//! θ ← θ − lr·g / (√v + ε), but
+//! Both mean the same by RMSprop, centered or not: v ← α·v + (1 − α)·g² and θ ← θ − lr·g / (√v + ε),
+//! with v − m² in place of v if it is centered, where m averages g as v does g²; but
 //!
 //! - Burn's defaults are others: momentum 0.9 and ε = 10⁻⁵ against PyTorch's 0 and 10⁻⁸, so that a
 //!   program that is carried over as it is takes steps ten times as long;
