@@ -19,7 +19,7 @@
 //!
 //! `cargo run --example 05_optimizer -- --backend ndarray --plot optimizer.png`
 //!
-//! The exit code tells whether they came out.
+//! Exit code: 0 if they came out, 1 if not, 2 for wrong arguments.
 #![allow(clippy::print_stdout, reason = "a program")]
 
 use std::process::ExitCode;
