@@ -4,14 +4,15 @@
 //! PyTorch's counterpart is a `torch.nn.Module` with four `nn.Parameter`s and a method `string`,
 //! `optim.SGD(model.parameters(), lr=1e-6)` and `MSELoss(reduction='sum')`. In Burn the parameters are
 //! fields of type `Param`, which the derived `Module` finds; the formula is what `{}` prints, by
-//! `ModuleDisplay`; and `save_file` and `load_file` come with the derive.
+//! `ModuleDisplay`; and `save_file` and `try_load_file` come with the derive.
 //!
 //! The library has this model with one fused operation instead of six, as
 //! `ops::polynomial::Polynomial3`; it gives the same curve.
 //!
 //! `cargo run --example 06_polynomial_module -- --backend ndarray --plot module.png`
 //!
-//! The exit code tells whether the numbers of `01_by_hand` came out, and came back from the file.
+//! Exit code: 0 if the numbers of `01_by_hand` came out, and came back from the file; 1 if not; 2 for
+//! wrong arguments.
 #![allow(clippy::print_stdout, reason = "a program")]
 
 use std::process::ExitCode;

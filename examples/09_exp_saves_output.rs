@@ -7,7 +7,8 @@
 //!
 //! `cargo run --example 09_exp_saves_output -- --backend ndarray`
 //!
-//! The exit code tells whether e came out, as value and as derivative of every order.
+//! Exit code: 0 if e came out, as value and as derivative of every order; 1 if not; 2 for wrong
+//! arguments.
 #![allow(clippy::print_stdout, reason = "a program")]
 
 use std::f64::consts::E;

@@ -1,4 +1,5 @@
-//! What is known of a computation's graph: a = w + x, b = w + 1, y = a·b at w = 1 and x = 2.
+//! What is known of a computation's graph: a = w + x, b = w + 1, y = a·b at w = 1 and x = 2. In the
+//! lesson x asks for a gradient, as w does; here it does not, so that an untracked tensor is among them.
 //!
 //! Three questions, each asked where it has an answer:
 //!

@@ -6,10 +6,10 @@
 //! - dA = Gᵀ·B⁻ᵀ + ⟨G, B⟩·I,
 //! - dB = −B⁻ᵀ·Aᵀ·Gᵀ·B⁻ᵀ + tr(A)·G.
 //!
-//! The published backward has G·B⁻ᵀ + tr(G)·I and −B⁻ᵀ·Aᵀ·G·B⁻¹ + tr(G)·B. Its gradients have the right
-//! shapes, which is all that its text looks at before it runs a check; PyTorch's `gradcheck` rejects
-//! it, as the checker here does, which says which input is wrong and where. It needs neither a step
-//! width nor a tolerance: the error of its numeric derivatives is computed. Then the library's
+//! The published backward has G·B⁻ᵀ + tr(G)·I and −B⁻ᵀ·Aᵀ·G·B⁻¹ + tr(G)·B. Its gradients have the
+//! right shapes, which is all that its text looks at before it runs a check; PyTorch's `gradcheck`
+//! rejects it, as the checker here does, which says which input is wrong and where. It needs neither a
+//! step width nor a tolerance: the error of its numeric derivatives is computed. Then the library's
 //! operation `trace_inverse` passes.
 //!
 //! Proofs need double precision. In single precision, and so on wgpu, the gradient is proven on a CPU in
@@ -110,8 +110,8 @@ fn main() -> ExitCode {
     let (loss, ours) = norm(|[a, b]| trace_inverse(a, b), &device.clone().autodiff());
     let (_, published) = norm(|inputs| Published.apply(inputs), &device.clone().autodiff());
     println!("loss: {loss}");
-    // The numbers are known to 12 digits. In f32 some thirty roundings of numbers up to ten: a factorisation,
-    // two solutions, and sums.
+    // Compared to 12 digits. In f32 some thirty roundings of numbers up to ten: a factorisation, two
+    // solutions, and sums.
     let tolerance = precision.pick(1e-12, 2e-5);
     checks.expect("loss", loss, 9.438691052652835, tolerance);
     for (input, name) in ["A", "B"].into_iter().enumerate() {

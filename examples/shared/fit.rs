@@ -50,32 +50,38 @@ impl Losses {
     }
 }
 
-/// A training loop as it is watched: a bar on a terminal, a line for every hundredth step.
+/// A training loop as it is watched: a bar on a terminal, and now and then a line.
 #[derive(Debug)]
 pub(crate) struct Progress {
     bar: ProgressBar,
+    interval: usize,
     losses: Losses,
 }
 
 impl Progress {
-    /// Of a loop of so many steps.
+    /// Of a loop of so many steps, with a line for every hundredth.
     pub(crate) fn new(steps: usize) -> Self {
+        Self::every(100, steps)
+    }
+
+    /// The same with a line for every `interval` steps, and five losses for each line.
+    pub(crate) fn every(interval: usize, steps: usize) -> Self {
         let style = ProgressStyle::with_template("{bar:40} step {pos} of {len}, {eta} left")
             .expect("the template is a constant");
         // It hides itself where standard error is not a terminal.
         let bar = ProgressBar::new(steps as u64).with_style(style);
-        Self { bar, losses: Losses::default() }
+        Self { bar, interval, losses: Losses::default() }
     }
 
     /// To be called once a step. The loss is read from the device only where it is shown.
     pub(crate) fn step(&mut self, step: usize, loss: impl FnOnce() -> f64) {
         self.bar.inc(1);
-        if step % 20 != 19 {
+        if !(step + 1).is_multiple_of(self.interval / 5) {
             return;
         }
         let loss = loss();
         self.losses.0.push((step, loss));
-        if step % 100 == 99 {
+        if (step + 1).is_multiple_of(self.interval) {
             self.bar.suspend(|| println!("{step} {loss}"));
         }
     }

@@ -18,6 +18,8 @@ mod concurrency;
 mod cross_entropy;
 mod devices;
 mod engine;
+#[cfg(feature = "flex")]
+mod first_operation;
 mod function;
 mod graph;
 mod hooks;

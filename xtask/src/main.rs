@@ -1,8 +1,9 @@
 //! The project's task runner. It spawns cargo and never links Burn, so that it is built in seconds.
 //!
 //! `cargo xtask gradcheck` proves the gradients, `cargo xtask bench` measures, `cargo xtask test` runs
-//! every test, `cargo xtask ci` is what CI runs; `cargo xtask examples` runs the examples, `cargo xtask
-//! book` builds the guide, `cargo xtask new-op` and `cargo xtask new-extension` write what a new operation begins with.
+//! every test, `cargo xtask ci` is run before a change is proposed; `cargo xtask examples` runs the
+//! examples, `cargo xtask book` builds the guide, `cargo xtask new-op` and `cargo xtask new-extension`
+//! write what a new operation begins with.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
 
 mod bench;
@@ -55,7 +56,10 @@ enum Task {
     /// Writes a crate of its own that depends on burn-autograd, with one function, its proof and its
     /// README.
     NewExtension(new_extension::Arguments),
-    /// Runs unit, documentation and integration tests, the gradient checks, and the examples.
+    /// Runs unit, documentation and integration tests, the gradient checks, the checker's self-test,
+    /// the checks of Burn's own operations, and the examples, and builds the guide.
+    ///
+    /// For the guide, mdBook 0.5 is installed below target/tools if it is not there.
     Test(ci::TestArguments),
     /// Formatting, lints, documentation, and all that `test` runs.
     Ci(ci::TestArguments),

@@ -8,7 +8,8 @@
 //!
 //! - [`Pass`](Verdict::Pass) if both agree within these bounds, and the bounds are small enough to
 //!   have seen a mistake: the report says which ([`Record::detects`]);
-//! - [`Fail`](Verdict::Fail) if they do not, on two different step ladders;
+//! - [`Fail`](Verdict::Fail) if they do not, on two different step ladders or by more than a hundred
+//!   bounds;
 //! - [`Unchecked`](Verdict::Unchecked) if nothing can be said, for a reason that is given: a kink,
 //!   or too much noise. It is never counted as a pass;
 //! - [`Invalid`](Verdict::Invalid) if the function cannot be evaluated.

@@ -8,7 +8,7 @@
 //! PyTorch's construct: the computation graph that its lessons draw, with tensors as nodes and
 //! functions as edges.
 //!
-//! `cargo run --example graph -- --svg network.svg --dot network.dot`
+//! `cargo run --example 25_graph -- --svg network.svg --dot network.dot`
 //!
 //! Any browser opens the SVG; `dot -Tpng network.dot` makes a picture of the other.
 //!
