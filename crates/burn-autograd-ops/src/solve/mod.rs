@@ -19,6 +19,8 @@
 pub(crate) mod check;
 #[cfg(feature = "autodiff")]
 mod product;
+#[cfg(all(feature = "router", feature = "autodiff"))]
+mod router;
 
 use burn::backend::{Dispatch, DispatchTensor, TensorMetadata};
 use burn::tensor::Tensor;
