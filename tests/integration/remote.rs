@@ -335,6 +335,20 @@ fn a_recorded_graph_names_the_operations() {
     }
 }
 
+/// The product of `solve` is made of a factorisation, the solution and another with the transpose.
+#[test]
+fn a_recorded_graph_names_what_a_product_is_made_of() {
+    for device in cpu() {
+        let x: Tensor<2> = tensor([2, 2], &X[..4], &device, DType::F32);
+        let product = |x: Tensor<2>| solve_vjp(regular(&x), x.clone(), x).0;
+        let graph = Graph::record(product, x).unwrap();
+        let count =
+            |name: &str| graph.operations().iter().filter(|node| node.name() == name).count();
+        assert_eq!(count("burn_autograd::lu_factor"), 1);
+        assert_eq!(count("burn_autograd::lu_solve"), 2);
+    }
+}
+
 /// Through the rule's own backward, to any order: (P₃(x)·eˣ)″ = (P₃″ + 2P₃′ + P₃)·eˣ.
 #[test]
 fn a_trace_differentiates_the_operations() {
