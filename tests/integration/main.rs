@@ -21,6 +21,7 @@ mod hooks;
 mod lifetime;
 mod linalg;
 mod linear;
+mod modules;
 mod operations;
 mod planted;
 mod polynomial;
