@@ -43,7 +43,7 @@ pub mod prelude {
     pub use burn_autograd_core::{retain_grad, with_hook};
     pub use burn_autograd_ops::condition_estimate::condition_estimate;
     pub use burn_autograd_ops::cross_entropy::{
-        CrossEntropyLoss, CrossEntropyOptions, cross_entropy,
+        CrossEntropyLoss, CrossEntropyLossConfig, CrossEntropyOptions, cross_entropy,
     };
     pub use burn_autograd_ops::det::{det, log_abs_det};
     pub use burn_autograd_ops::exp::exp;
