@@ -28,5 +28,6 @@ mod polynomial;
 mod pytorch;
 mod reference;
 mod remote;
+mod solve;
 mod transforms;
 mod variables;

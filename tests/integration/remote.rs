@@ -14,7 +14,7 @@ use burn_autograd::ops::multiply_add::multiply_add_vjp;
 use burn_autograd::ops::polynomial::polynomial_vjp;
 use burn_autograd::ops::relu::relu_vjp;
 use burn_autograd::ops::remote::registry;
-use burn_autograd::ops::solve::solve_vjp;
+use burn_autograd::ops::solve::{solve_right_vjp, solve_vector_vjp, solve_vjp};
 use burn_autograd::ops::sum_squared_error::sum_squared_error_vjp;
 use burn_autograd::ops::trace::{trace as trace_of, trace_vjp};
 use burn_autograd::ops::trace_inverse::trace_inverse_vjp;
@@ -191,6 +191,25 @@ fn products() -> Vec<(&'static str, Product, Vec<Size>, Size)> {
             },
             vec![[2, 2], [2, 3]],
             [2, 3],
+        ),
+        (
+            "solve_right_vjp",
+            |x, grad| {
+                let (da, db) = solve_right_vjp(regular(&x[0]), x[1].clone(), grad);
+                vec![da, db]
+            },
+            vec![[2, 2], [3, 2]],
+            [3, 2],
+        ),
+        (
+            "solve_vector_vjp",
+            |x, grad| {
+                let b = x[1].clone().reshape([2]);
+                let (da, db) = solve_vector_vjp(regular(&x[0]), b, grad.reshape([2]));
+                vec![da, db.reshape([2, 1])]
+            },
+            vec![[2, 2], [2, 1]],
+            [2, 1],
         ),
         ("inverse_vjp", |x, grad| vec![inverse_vjp(regular(&x[0]), grad)], vec![[2, 2]], [2, 2]),
         ("det_vjp", |x, grad| vec![det_vjp(regular(&x[0]), grad)], vec![[2, 2]], [1, 1]),
