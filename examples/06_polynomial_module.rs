@@ -7,7 +7,7 @@
 //! `ModuleDisplay`; and `save_file` and `try_load_file` come with the derive.
 //!
 //! The library has this model with one fused operation instead of six, as
-//! `ops::polynomial::Polynomial3`; it gives the same curve.
+//! `ops::polynomial::Polynomial3`; it gives the same curve, and `{}` prints its formula too.
 //!
 //! `cargo run --example 06_polynomial_module -- --backend ndarray --plot module.png`
 //!

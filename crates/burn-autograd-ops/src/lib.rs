@@ -70,7 +70,7 @@ pub mod prelude {
     pub use crate::multiply_add::TensorMultiplyAdd;
     pub use crate::polynomial::TensorPolynomial;
     pub use crate::relu::TensorRelu;
-    pub use crate::solve::TensorSolve;
+    pub use crate::solve::{TensorSolve, TensorSolveVector};
     pub use crate::sum_squared_error::TensorSumSquaredError;
     pub use crate::trace::TensorTrace;
     pub use crate::trace_inverse::TensorTraceInverse;

@@ -43,7 +43,7 @@ pub mod prelude {
     pub use burn_autograd_core::{retain_grad, with_hook};
     pub use burn_autograd_ops::condition_estimate::condition_estimate;
     pub use burn_autograd_ops::cross_entropy::{
-        CrossEntropyLoss, CrossEntropyOptions, cross_entropy,
+        CrossEntropyLoss, CrossEntropyLossConfig, CrossEntropyOptions, cross_entropy,
     };
     pub use burn_autograd_ops::det::{det, log_abs_det};
     pub use burn_autograd_ops::exp::exp;
@@ -51,7 +51,7 @@ pub mod prelude {
     pub use burn_autograd_ops::legendre_p3::legendre_p3;
     pub use burn_autograd_ops::linear::{Linear, LinearConfig, linear};
     pub use burn_autograd_ops::multiply_add::multiply_add;
-    pub use burn_autograd_ops::polynomial::{Polynomial3, polynomial};
+    pub use burn_autograd_ops::polynomial::{Polynomial3, Polynomial3Config, polynomial};
     pub use burn_autograd_ops::prelude::*;
     pub use burn_autograd_ops::relu::{Relu, relu};
     pub use burn_autograd_ops::solve::{solve, solve_right, solve_vector};

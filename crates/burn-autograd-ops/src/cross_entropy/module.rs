@@ -3,8 +3,12 @@
 use burn::config::Config;
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor};
+use burn_autograd_core::Error;
 
-use super::{CrossEntropyOptions, Reduction, cross_entropy_with};
+use super::{
+    CrossEntropyOptions, Reduction, cross_entropy_unreduced, cross_entropy_with,
+    try_cross_entropy_unreduced, try_cross_entropy_with,
+};
 
 /// The configuration of [`CrossEntropyLoss`].
 ///
@@ -37,7 +41,8 @@ pub struct CrossEntropyLossConfig {
 }
 
 impl CrossEntropyLossConfig {
-    /// The module, with its weights on a device.
+    /// The module, with its weights on a device, in the device's default data type; `forward` converts
+    /// them to that of the logits.
     pub fn init(&self, device: &Device) -> CrossEntropyLoss {
         let weight = self.weight.as_ref();
         CrossEntropyLoss {
@@ -64,16 +69,103 @@ pub struct CrossEntropyLoss {
 }
 
 impl CrossEntropyLoss {
-    /// The loss, `[1]`; shapes and panics as [`cross_entropy_with`].
+    /// The loss, `[1]`; shapes and panics as [`cross_entropy_with`], but for the weights' data type,
+    /// which may be any.
     pub fn forward<const D: usize, const DT: usize>(
         &self,
         logits: Tensor<D>,
         targets: Tensor<DT, Int>,
     ) -> Tensor<1> {
-        cross_entropy_with(logits, targets, &self.options())
+        let options = self.options_for(&logits);
+        cross_entropy_with(logits, targets, &options)
     }
 
-    /// The options.
+    /// The same as [`forward`](Self::forward), with an error instead of a panic. Reads the targets back.
+    ///
+    /// # Errors
+    ///
+    /// Where [`forward`](Self::forward) panics, on every device.
+    ///
+    /// ```
+    /// # #[cfg(feature = "flex")] {
+    /// use burn::tensor::{Device, Int, Tensor};
+    /// use burn_autograd_ops::cross_entropy::CrossEntropyLossConfig;
+    ///
+    /// let device = Device::flex();
+    /// let loss = CrossEntropyLossConfig::new().init(&device);
+    /// let targets = Tensor::<1, Int>::from_ints([2], &device);
+    /// assert_eq!(
+    ///     loss.try_forward(Tensor::<2>::zeros([1, 2], &device), targets).unwrap_err().to_string(),
+    ///     "cross_entropy: argument `targets`: expected class indices from 0 to below 2, got 2 in row 0"
+    /// );
+    /// # }
+    /// ```
+    pub fn try_forward<const D: usize, const DT: usize>(
+        &self,
+        logits: Tensor<D>,
+        targets: Tensor<DT, Int>,
+    ) -> Result<Tensor<1>, Error> {
+        let options = self.options_for(&logits);
+        try_cross_entropy_with(logits, targets, &options)
+    }
+
+    /// The loss of each row, in the targets' shape, whatever the reduction is: PyTorch's
+    /// `reduction="none"`, whose result has another rank, hence another function. Panics as
+    /// [`forward`](Self::forward).
+    ///
+    /// ```
+    /// # #[cfg(feature = "flex")] {
+    /// use burn::tensor::{Device, Int, Tensor};
+    /// use burn_autograd_ops::cross_entropy::CrossEntropyLossConfig;
+    ///
+    /// let device = Device::flex();
+    /// let loss = CrossEntropyLossConfig::new().with_ignore_index(Some(-1)).init(&device);
+    /// let targets = Tensor::<1, Int>::from_ints([1, -1], &device);
+    /// let losses = loss.forward_unreduced(Tensor::<2>::zeros([2, 4], &device), targets);
+    /// assert_eq!(losses.into_data().try_to_vec::<f32>().unwrap(), [4f32.ln(), 0.0]);
+    /// # }
+    /// ```
+    pub fn forward_unreduced<const D: usize, const DT: usize>(
+        &self,
+        logits: Tensor<D>,
+        targets: Tensor<DT, Int>,
+    ) -> Tensor<DT> {
+        let options = self.options_for(&logits);
+        cross_entropy_unreduced(logits, targets, &options)
+    }
+
+    /// The same as [`forward_unreduced`](Self::forward_unreduced), with an error instead of a panic.
+    /// Reads the targets back.
+    ///
+    /// # Errors
+    ///
+    /// Where [`forward`](Self::forward) panics, on every device.
+    ///
+    /// ```
+    /// # #[cfg(feature = "flex")] {
+    /// use burn::tensor::{Device, Int, Tensor};
+    /// use burn_autograd_ops::cross_entropy::CrossEntropyLossConfig;
+    ///
+    /// let device = Device::flex();
+    /// let loss = CrossEntropyLossConfig::new().with_weight(Some(vec![1.0; 3])).init(&device);
+    /// let targets = Tensor::<1, Int>::from_ints([0], &device);
+    /// let error = loss.try_forward_unreduced(Tensor::<2>::zeros([1, 2], &device), targets);
+    /// assert_eq!(
+    ///     error.unwrap_err().to_string(),
+    ///     "cross_entropy: argument `weight`: expected [2], one for each class, got [3]"
+    /// );
+    /// # }
+    /// ```
+    pub fn try_forward_unreduced<const D: usize, const DT: usize>(
+        &self,
+        logits: Tensor<D>,
+        targets: Tensor<DT, Int>,
+    ) -> Result<Tensor<DT>, Error> {
+        let options = self.options_for(&logits);
+        try_cross_entropy_unreduced(logits, targets, &options)
+    }
+
+    /// The options, with the weights as they are stored.
     pub fn options(&self) -> CrossEntropyOptions {
         CrossEntropyOptions {
             reduction: self.reduction,
@@ -81,5 +173,15 @@ impl CrossEntropyLoss {
             ignore_index: self.ignore_index,
             label_smoothing: self.label_smoothing,
         }
+    }
+
+    /// The options, with the weights in the logits' data type. Logits in one that the device lacks are
+    /// refused later, by name.
+    fn options_for<const D: usize>(&self, logits: &Tensor<D>) -> CrossEntropyOptions {
+        let (mut options, dtype) = (self.options(), logits.dtype());
+        if dtype.is_float() && logits.device().supports_dtype(dtype) {
+            options.weight = options.weight.map(|weight| weight.cast(dtype));
+        }
+        options
     }
 }

@@ -165,6 +165,8 @@ impl TensorExp for Var {
 
 /// [`exp`](fn@exp) as a module without parameters.
 ///
+/// Without options there is no configuration either, as with Burn's `nn::Relu`.
+///
 /// ```
 /// # #[cfg(feature = "flex")] {
 /// use burn::tensor::{Device, Tensor};

@@ -157,6 +157,8 @@ impl TensorLegendreP3 for Var {
 
 /// [`legendre_p3`] as a module without parameters.
 ///
+/// Without options there is no configuration either, as with Burn's `nn::Relu`.
+///
 /// ```
 /// # #[cfg(feature = "flex")] {
 /// use burn::tensor::{Device, Tensor};

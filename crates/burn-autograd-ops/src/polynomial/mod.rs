@@ -23,19 +23,19 @@ mod cube;
 #[cfg(feature = "flex")]
 mod flex;
 mod kernel;
+mod module;
 #[cfg(feature = "ndarray")]
 mod ndarray;
 #[cfg(feature = "router")]
 pub(crate) mod router;
 mod spec;
 
-use std::fmt;
-
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, DispatchTensor, TensorMetadata, backend_extension};
-use burn::module::{Module, Param};
-use burn::tensor::{Device, Distribution, Shape, Tensor};
+use burn::tensor::{Shape, Tensor};
 use burn_autograd_core::{Error, ErrorKind, Floats, Var, apply_rule, check as arguments};
+
+pub use module::{Polynomial3, Polynomial3Config};
 
 /// The rule of [`polynomial`](fn@polynomial), for
 /// [`differentiate`](burn_autograd_core::differentiate).
@@ -228,76 +228,5 @@ impl TensorPolynomial for Var {
         counted("polynomial", &coefficients.shape()).unwrap_or_else(|error| panic!("{error}"));
         let [y] = apply_rule(&Polynomial, [self, coefficients]);
         y
-    }
-}
-
-/// y = a + b·x + c·x² + d·x³ with four parameters of one element each, shown as that formula.
-///
-/// ```
-/// # #[cfg(feature = "flex")] {
-/// use burn::tensor::{Device, Tensor};
-/// use burn_autograd_ops::polynomial::Polynomial3;
-///
-/// let device = Device::flex();
-/// let model = Polynomial3::new([1.0, -2.0, 0.0, 0.5], &device);
-/// assert_eq!(model.formula(), "y = 1 + -2 x + 0 x^2 + 0.5 x^3");
-/// let y = model.forward(Tensor::<1>::from_floats([2.0], &device));
-/// assert_eq!(y.into_scalar::<f32>(), 1.0);
-/// # }
-/// ```
-#[derive(Module, Debug)]
-pub struct Polynomial3 {
-    /// The constant, `[1]`.
-    pub a: Param<Tensor<1>>,
-    /// The coefficient of x, `[1]`.
-    pub b: Param<Tensor<1>>,
-    /// The coefficient of x², `[1]`.
-    pub c: Param<Tensor<1>>,
-    /// The coefficient of x³, `[1]`.
-    pub d: Param<Tensor<1>>,
-}
-
-impl Polynomial3 {
-    /// With these coefficients a, b, c, d.
-    #[must_use]
-    pub fn new(coefficients: [f64; 4], device: &Device) -> Self {
-        let [a, b, c, d] =
-            coefficients.map(|value| Param::from_tensor(Tensor::<1>::from_data([value], device)));
-        Self { a, b, c, d }
-    }
-
-    /// With random coefficients.
-    #[must_use]
-    pub fn random(distribution: Distribution, device: &Device) -> Self {
-        let next = || Param::from_tensor(Tensor::<1>::random([1], distribution, device));
-        Self { a: next(), b: next(), c: next(), d: next() }
-    }
-
-    /// a + b·x + c·x² + d·x³ for every element; the output is like `x`.
-    ///
-    /// # Panics
-    ///
-    /// As [`polynomial`](fn@polynomial).
-    pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        let coefficients = [&self.a, &self.b, &self.c, &self.d].map(|param| param.val()).to_vec();
-        polynomial(x, Tensor::cat(coefficients, 0))
-    }
-
-    /// The formula with the parameters' values, which are read from the device.
-    #[must_use]
-    pub fn formula(&self) -> String {
-        let [a, b, c, d] = [&self.a, &self.b, &self.c, &self.d]
-            .map(|param| param.val().into_data().iter::<f64>().next().unwrap_or(f64::NAN));
-        Formula([a, b, c, d]).to_string()
-    }
-}
-
-/// The numbers as short as they tell their values in `f32`.
-struct Formula([f64; 4]);
-
-impl fmt::Display for Formula {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [a, b, c, d] = self.0;
-        write!(f, "y = {a} + {b} x + {c} x^2 + {d} x^3")
     }
 }

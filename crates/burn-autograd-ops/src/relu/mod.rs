@@ -159,6 +159,8 @@ impl<const D: usize> TensorRelu for Tensor<D> {
 
 /// [`relu`] as a module without parameters.
 ///
+/// Without options there is no configuration either, as with Burn's `nn::Relu`.
+///
 /// ```
 /// # #[cfg(feature = "flex")] {
 /// use burn::tensor::{Device, Tensor};

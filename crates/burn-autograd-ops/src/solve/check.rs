@@ -5,7 +5,7 @@ use burn::tensor::Tensor;
 use burn_autograd_gradcheck::suite::Case;
 use burn_autograd_gradcheck::{SplitMix64, Subject};
 
-use super::{solve, solve_right, solve_vjp};
+use super::{solve, solve_right, solve_right_vjp, solve_vector, solve_vector_vjp, solve_vjp};
 use crate::check::{batched, matrices};
 
 fn case<const D: usize>(random: &mut SplitMix64, shapes: [[usize; D]; 2]) -> Case {
@@ -22,14 +22,22 @@ fn right<const D: usize>(random: &mut SplitMix64, shapes: [[usize; D]; 2]) -> Ca
     let [a, b] = shapes;
     let inputs = matrices(random, &[(&a, true), (&b, false)]);
     let function = |(a, b): (Tensor<D>, Tensor<D>)| solve_right(a, b);
-    let vjp = |(a, b): (Tensor<D>, Tensor<D>), grad: Tensor<D>| {
-        // X·A = B is Aᵀ·Xᵀ = Bᵀ.
-        let (da, db) = solve_vjp(a.transpose(), b.transpose(), grad.transpose());
-        (da.transpose(), db.transpose())
-    };
+    let vjp = |(a, b): (Tensor<D>, Tensor<D>), grad: Tensor<D>| solve_right_vjp(a, b, grad);
     Case::new("solve", format!("right {a:?} {b:?}"), Subject::new(function), inputs)
         .vjp(Subject::product(vjp))
         .batch(&batched(shapes))
+}
+
+fn vector<const D: usize, const E: usize>(
+    random: &mut SplitMix64,
+    a: [usize; D],
+    b: [usize; E],
+) -> Case {
+    let inputs = matrices(random, &[(a.as_slice(), true), (b.as_slice(), false)]);
+    let function = |(a, b): (Tensor<D>, Tensor<E>)| solve_vector(a, b);
+    let vjp = |(a, b): (Tensor<D>, Tensor<E>), grad: Tensor<E>| solve_vector_vjp(a, b, grad);
+    Case::new("solve", format!("vector {a:?} {b:?}"), Subject::new(function), inputs)
+        .vjp(Subject::product(vjp))
 }
 
 /// The cases of this operation.
@@ -51,5 +59,7 @@ pub(crate) fn cases(random: &mut SplitMix64) -> Vec<Case> {
         case(random, [[0, 0], [0, 2]]).except("wgpu", empty),
         case(random, [[0, 2, 2], [0, 2, 1]]).except("wgpu", empty),
         case(random, [[2, 2], [2, 0]]).except("wgpu", empty),
+        vector(random, [3, 3], [3]),
+        vector(random, [1, 2, 2], [2, 2]),
     ]
 }

@@ -19,6 +19,8 @@
 pub(crate) mod check;
 #[cfg(feature = "autodiff")]
 mod product;
+#[cfg(all(feature = "router", feature = "autodiff"))]
+mod router;
 
 use burn::backend::{Dispatch, DispatchTensor, TensorMetadata};
 use burn::tensor::Tensor;
@@ -147,7 +149,7 @@ fn right<const D: usize>(a: DispatchTensor, b: Tensor<D>) -> Result<Tensor<D>, E
 }
 
 /// x with A·x = b, for vectors: `a` is `[.., n, n]`, `b` `[.., n]`, with one dimension less, and
-/// their leading dimensions broadcast.
+/// their leading dimensions broadcast. For x·A = b give `a.transpose()`: a vector is no row.
 ///
 /// # Panics
 ///
@@ -165,7 +167,7 @@ fn right<const D: usize>(a: DispatchTensor, b: Tensor<D>) -> Result<Tensor<D>, E
 /// # }
 /// ```
 pub fn solve_vector<const D: usize, const E: usize>(a: Tensor<D>, b: Tensor<E>) -> Tensor<E> {
-    let b = column::<D, E>(b).unwrap_or_else(|error| panic!("{error}"));
+    let b = column::<D, E>("solve_vector", "b", b).unwrap_or_else(|error| panic!("{error}"));
     left("solve_vector", a.into_dispatch(), b.into_dispatch())
         .map(|x| Tensor::<D>::from_dispatch(x).squeeze_dim::<E>(D - 1))
         .unwrap_or_else(|error| panic!("{error}"))
@@ -180,22 +182,37 @@ pub fn try_solve_vector<const D: usize, const E: usize>(
     a: Tensor<D>,
     b: Tensor<E>,
 ) -> Result<Tensor<E>, Error> {
-    let (a, b) = (a.into_dispatch(), column::<D, E>(b)?.into_dispatch());
+    let b = column::<D, E>("solve_vector", "b", b)?;
+    let (a, b) = (a.into_dispatch(), b.into_dispatch());
     let x = left("solve_vector", a.clone(), b)?;
     refuse_singular("solve_vector", "a", &Var::new(a), &Var::new(x.clone()))?;
     Ok(Tensor::<D>::from_dispatch(x).squeeze_dim::<E>(D - 1))
 }
 
-fn column<const D: usize, const E: usize>(b: Tensor<E>) -> Result<Tensor<D>, Error> {
-    if E + 1 == D {
-        return Ok(b.unsqueeze_dim::<D>(E));
+fn column<const D: usize, const E: usize>(
+    operation: &'static str,
+    argument: &'static str,
+    b: Tensor<E>,
+) -> Result<Tensor<D>, Error> {
+    one_dimension_less(operation, argument, D, E)?;
+    Ok(b.unsqueeze_dim::<D>(E))
+}
+
+fn one_dimension_less(
+    operation: &'static str,
+    argument: &'static str,
+    matrix: usize,
+    vector: usize,
+) -> Result<(), Error> {
+    if vector + 1 == matrix {
+        return Ok(());
     }
     Err(Error::new(
         ErrorKind::Shape,
-        "solve_vector",
-        "b",
-        format!("one dimension less than the {D} of `a`"),
-        format!("{E} dimensions"),
+        operation,
+        argument,
+        format!("one dimension less than the {matrix} of `a`"),
+        format!("{vector} dimensions"),
     ))
 }
 
@@ -224,17 +241,106 @@ pub fn solve_vjp<const D: usize>(
     b: Tensor<D>,
     grad: Tensor<D>,
 ) -> (Tensor<D>, Tensor<D>) {
-    const OPERATION: &str = "solve_vjp";
     let [a, b, grad] = [a, b, grad].map(Tensor::into_dispatch);
-    let checked = || -> Result<(), Error> {
-        arguments::floats(OPERATION, &[("a", &a), ("b", &b), ("grad", &grad)])?;
-        factored(OPERATION, "a", &a.shape(), a.dtype())?;
-        fits(OPERATION, ("a", &a.shape()), ("b", &b.shape()), &[2])?;
-        crate::lu::arguments::cotangent(OPERATION, &a.shape(), &b.shape(), &grad.shape())
-    };
-    checked().unwrap_or_else(|error| panic!("{error}"));
+    product_arguments("solve_vjp", [&a, &b, &grad], 2).unwrap_or_else(|error| panic!("{error}"));
     let (da, db) = <Dispatch as SolveOps>::solve_vjp(a, b, grad);
     (Tensor::from_dispatch(da), Tensor::from_dispatch(db))
+}
+
+/// Checks the arguments of a product; `dim` is the dimension of `b`, counted from the end, that is n.
+#[cfg(feature = "autodiff")]
+fn product_arguments(
+    operation: &'static str,
+    [a, b, grad]: [&DispatchTensor; 3],
+    dim: usize,
+) -> Result<(), Error> {
+    arguments::floats(operation, &[("a", a), ("b", b), ("grad", grad)])?;
+    factored(operation, "a", &a.shape(), a.dtype())?;
+    fits(operation, ("a", &a.shape()), ("b", &b.shape()), &[dim])?;
+    crate::lu::arguments::cotangent(operation, &a.shape(), &b.shape(), &grad.shape())
+}
+
+/// The gradients of ⟨grad, X⟩, with X·A = B, with respect to `a` and `b`, tracked if an argument is:
+/// differentiate them for second derivatives.
+///
+/// # Panics
+///
+/// As [`solve_right`]; and if `grad` does not have the shape of X.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::solve::solve_right_vjp;
+///
+/// let device = Device::flex().autodiff();
+/// let a = Tensor::<2>::from_floats([[0.0, 2.0], [4.0, 0.0]], &device).require_grad();
+/// // X is [4, ½].
+/// let b = Tensor::<2>::from_floats([[2.0, 8.0]], &device);
+/// let (da, db) = solve_right_vjp(a.clone(), b.clone(), b.ones_like());
+/// assert_eq!(db.to_data().try_to_vec::<f32>().unwrap(), [0.25, 0.5]);
+/// assert_eq!(da.to_data().try_to_vec::<f32>().unwrap(), [-1.0, -2.0, -0.125, -0.25]);
+/// // The sum of `db` is that of A⁻¹, whose gradient is −A⁻ᵀ·1·1ᵀ·A⁻ᵀ.
+/// let second = a.grad(&db.sum().backward()).unwrap();
+/// assert_eq!(second.to_data().try_to_vec::<f32>().unwrap(), [-0.125, -0.25, -0.0625, -0.125]);
+/// # }
+/// ```
+#[cfg(feature = "autodiff")]
+pub fn solve_right_vjp<const D: usize>(
+    a: Tensor<D>,
+    b: Tensor<D>,
+    grad: Tensor<D>,
+) -> (Tensor<D>, Tensor<D>) {
+    const OPERATION: &str = "solve_right_vjp";
+    let [a, b, grad] = [a, b, grad].map(Tensor::into_dispatch);
+    product_arguments(OPERATION, [&a, &b, &grad], 1).unwrap_or_else(|error| panic!("{error}"));
+    // X·A = B is Aᵀ·Xᵀ = Bᵀ.
+    let [a, b, grad] =
+        [a, b, grad].map(|x| Tensor::<D>::from_dispatch(x).transpose().into_dispatch());
+    let (da, db) = <Dispatch as SolveOps>::solve_vjp(a, b, grad);
+    (Tensor::<D>::from_dispatch(da).transpose(), Tensor::<D>::from_dispatch(db).transpose())
+}
+
+/// The gradients of ⟨grad, x⟩, with A·x = b for vectors, with respect to `a` and `b`, tracked if an
+/// argument is: differentiate them for second derivatives.
+///
+/// # Panics
+///
+/// As [`solve_vector`]; and if `grad` does not have the shape of x.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::solve::solve_vector_vjp;
+///
+/// let device = Device::flex().autodiff();
+/// let a = Tensor::<2>::from_floats([[0.0, 2.0], [4.0, 0.0]], &device);
+/// // x is [2, 1].
+/// let b = Tensor::<1>::from_floats([2.0, 8.0], &device).require_grad();
+/// let (da, db) = solve_vector_vjp(a, b.clone(), b.ones_like());
+/// assert_eq!(db.to_data().try_to_vec::<f32>().unwrap(), [0.5, 0.25]);
+/// assert_eq!(da.to_data().try_to_vec::<f32>().unwrap(), [-1.0, -0.5, -0.5, -0.25]);
+/// // The sum of `da` is −¾·(x₁ + x₂).
+/// let second = b.grad(&da.sum().backward()).unwrap();
+/// assert_eq!(second.to_data().try_to_vec::<f32>().unwrap(), [-0.375, -0.1875]);
+/// # }
+/// ```
+#[cfg(feature = "autodiff")]
+pub fn solve_vector_vjp<const D: usize, const E: usize>(
+    a: Tensor<D>,
+    b: Tensor<E>,
+    grad: Tensor<E>,
+) -> (Tensor<D>, Tensor<E>) {
+    const OPERATION: &str = "solve_vector_vjp";
+    let checked = || -> Result<[DispatchTensor; 3], Error> {
+        let b = column::<D, E>(OPERATION, "b", b)?;
+        let grad = column::<D, E>(OPERATION, "grad", grad)?;
+        let [a, b, grad] = [a, b, grad].map(Tensor::into_dispatch);
+        product_arguments(OPERATION, [&a, &b, &grad], 2)?;
+        Ok([a, b, grad])
+    };
+    let [a, b, grad] = checked().unwrap_or_else(|error| panic!("{error}"));
+    let (da, db) = <Dispatch as SolveOps>::solve_vjp(a, b, grad);
+    (Tensor::from_dispatch(da), Tensor::<D>::from_dispatch(db).squeeze_dim::<E>(D - 1))
 }
 
 /// [`solve`] as a method.
@@ -255,6 +361,30 @@ impl<const D: usize> TensorSolve for Tensor<D> {
 
     fn solve_right(self, b: Self) -> Self {
         solve_right(self, b)
+    }
+}
+
+/// [`solve_vector`] as a method; `V` is what a vector is.
+pub trait TensorSolveVector<V = Self> {
+    /// x with self·x = b; see [`solve_vector`].
+    #[must_use]
+    fn solve_vector(self, b: V) -> V;
+}
+
+impl<const D: usize, const E: usize> TensorSolveVector<Tensor<E>> for Tensor<D> {
+    fn solve_vector(self, b: Tensor<E>) -> Tensor<E> {
+        solve_vector(self, b)
+    }
+}
+
+/// Recorded with its own backward where a variable is being differentiated.
+impl TensorSolveVector for Var {
+    #[track_caller]
+    fn solve_vector(self, b: Self) -> Self {
+        let last = b.rank();
+        one_dimension_less("solve_vector", "b", self.rank(), last)
+            .unwrap_or_else(|error| panic!("{error}"));
+        with_var("solve_vector", false, &self, b.unsqueeze_dim(last), &[2]).squeeze_dim(last)
     }
 }
 

@@ -10,6 +10,8 @@ use crate::lu::LuOps;
     Flex: cfg(feature = "flex"),
     NdArray: cfg(feature = "ndarray"),
     Cube: cfg(feature = "cube"),
+    Remote: cfg(feature = "remote"),
+    Capture: cfg(feature = "capture"),
     Autodiff: cfg(feature = "autodiff"),
     Fusion: cfg(feature = "fusion")
 )]

@@ -221,7 +221,8 @@ impl TensorSumSquaredError for Var {
 }
 
 /// [`sum_squared_error`](fn@sum_squared_error) as a module without parameters: PyTorch's
-/// `MSELoss(reduction="sum")`.
+/// `MSELoss(reduction="sum")`. Without options there is no configuration either, as with Burn's
+/// `nn::loss::MseLoss`.
 ///
 /// ```
 /// # #[cfg(feature = "flex")] {
