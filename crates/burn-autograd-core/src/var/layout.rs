@@ -19,8 +19,32 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::Shape;
 
-/// A tensor from elsewhere, for elementwise operations.
-pub(crate) fn for_elements<B: Backend>(tensor: FloatTensor<B>) -> FloatTensor<B> {
+/// A tensor from elsewhere, laid out for elementwise operations: the same values, with the strides that
+/// its shape says where Burn's kernel fusion would compute wrongly with others.
+///
+/// With fusion, Burn 0.22.1 gets elementwise operations wrong on tensors with a dimension of size 1 that
+/// are views: `(x.swap_dims(0, 1) + y) * 2` for x of shape `[8, 1]` and y of shape `[1, 8]`. [`Var`]s lay
+/// out what they wrap, and what they permute; call this on what comes from Burn's own `permute` and goes
+/// to Burn's own operations. It costs two cuts of the queue, and a copy if the strides are others;
+/// nothing where no dimension has size 1, and without fusion.
+///
+/// Its derivative is itself, and lays out the gradient.
+///
+/// [`Var`]: crate::Var
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::backend::Dispatch;
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_core::lay_out;
+///
+/// let column = Tensor::<2>::from_floats([[1.0], [2.0]], &Device::flex());
+/// let row = column.swap_dims(0, 1).into_dispatch();
+/// let row = Tensor::<2>::from_dispatch(lay_out::<Dispatch>(row));
+/// assert_eq!(row.to_data().try_to_vec::<f32>().unwrap(), [1.0, 2.0]);
+/// # }
+/// ```
+pub fn lay_out<B: Backend>(tensor: FloatTensor<B>) -> FloatTensor<B> {
     let shape = tensor.shape();
     if is_risky_for_elements(&shape) && runs_on::<B>(&tensor, "fusion<") {
         return laid_out::<B>(tensor, shape);

@@ -16,6 +16,7 @@ use burn::backend::{Backend, Dispatch, TensorMetadata};
 use burn::tensor::{DType, Shape, Tensor, TensorData};
 
 pub use index::Index;
+pub use layout::lay_out;
 pub use select::Mask;
 pub use shape::Ranges;
 
@@ -85,7 +86,7 @@ pub(crate) enum Origin {
 impl<B: Backend> Var<B> {
     /// Wraps a primitive, as a constant.
     pub fn new(tensor: FloatTensor<B>) -> Self {
-        Self::made(layout::for_elements::<B>(tensor))
+        Self::made(layout::lay_out::<B>(tensor))
     }
 
     /// Wraps what an operation has made, which lies in memory as its shape says.
@@ -94,7 +95,7 @@ impl<B: Backend> Var<B> {
     }
 
     pub(crate) fn input_of(tensor: FloatTensor<B>, index: usize) -> Self {
-        let tensor = layout::for_elements::<B>(tensor);
+        let tensor = layout::lay_out::<B>(tensor);
         Self { tensor, edge: None, origin: Origin::Input(index) }
     }
 

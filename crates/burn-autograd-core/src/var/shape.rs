@@ -6,7 +6,7 @@ use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::{Shape, Slice};
 
 use super::Var;
-use super::layout::{for_elements, for_reduction, settled};
+use super::layout::{for_reduction, lay_out, settled};
 use crate::tape::Edge;
 use crate::{Error, ErrorKind};
 
@@ -103,7 +103,7 @@ impl<B: Backend> Var<B> {
                 }
                 inverse
             },
-            |[x]| for_elements::<B>(B::float_permute(settled::<B>(x), axes)),
+            |[x]| lay_out::<B>(B::float_permute(settled::<B>(x), axes)),
             |inverse, g, _| [Some(g.permute(inverse))],
         )
     }
@@ -135,7 +135,7 @@ impl<B: Backend> Var<B> {
             "swap_dims",
             [self.clone()],
             |_| (),
-            |[x]| for_elements::<B>(B::float_swap_dims(settled::<B>(x), first, second)),
+            |[x]| lay_out::<B>(B::float_swap_dims(settled::<B>(x), first, second)),
             move |(), g, _| [Some(g.swap_dims(first, second))],
         )
     }

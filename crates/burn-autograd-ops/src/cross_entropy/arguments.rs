@@ -5,6 +5,7 @@ use burn::tensor::{DType, Int, Tensor};
 use burn_autograd_core::{Error, ErrorKind, check as arguments};
 
 use super::{CrossEntropyOps, CrossEntropyOptions, OPERATION, Reduction, Settings};
+use crate::support::permuted;
 
 /// Whether an integer type holds a value; comparing with one that it does not hold would compare with
 /// what is left of it.
@@ -144,8 +145,8 @@ impl Arguments {
             logits.into_dispatch()
         } else {
             let classes = logits.dims()[1];
-            let last: [isize; D] = std::array::from_fn(|dim| axes(D).0[dim].cast_signed());
-            logits.permute(last).reshape([rows, classes]).into_dispatch()
+            let last: [usize; D] = std::array::from_fn(|dim| axes(D).0[dim]);
+            permuted(logits, last).reshape([rows, classes]).into_dispatch()
         };
         let weight = options.weight.clone().map(|weight| weight.inner().into_dispatch());
         let settings = Settings {

@@ -6,6 +6,7 @@ use burn_autograd_core::{Error, ErrorKind, check as arguments};
 
 use super::arguments::{Arguments, axes};
 use super::{CrossEntropyOps, CrossEntropyOptions, Reduction};
+use crate::support::permuted;
 
 /// The gradient of grad·loss with respect to the logits, tracked if an argument is: differentiate it
 /// for second derivatives.
@@ -94,6 +95,6 @@ fn product<const D: usize, const DT: usize>(
     }
     let (last, back) = axes(D);
     let last: [usize; D] = std::array::from_fn(|dim| shape[last[dim]]);
-    let back: [isize; D] = std::array::from_fn(|dim| back[dim].cast_signed());
-    Tensor::<2>::from_dispatch(dx).reshape(last).permute(back)
+    let back: [usize; D] = std::array::from_fn(|dim| back[dim]);
+    permuted(Tensor::<2>::from_dispatch(dx).reshape(last), back)
 }

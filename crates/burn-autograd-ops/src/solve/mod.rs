@@ -28,6 +28,7 @@ use burn_autograd_core::{Error, ErrorKind, Var, check as arguments};
 
 use crate::lu::arguments::{factored, fits, refuse_singular};
 use crate::lu::{LuOps, LuSolve};
+use crate::support::transposed;
 #[cfg(feature = "autodiff")]
 pub use product::SolveOps;
 
@@ -143,9 +144,9 @@ fn right<const D: usize>(a: DispatchTensor, b: Tensor<D>) -> Result<Tensor<D>, E
     factored(operation, "a", &a.shape(), a.dtype())?;
     fits(operation, ("a", &a.shape()), ("b", &b.shape()), &[1])?;
     let packed = <Dispatch as LuOps>::lu_factor(a.clone());
-    let b = Tensor::<D>::from_dispatch(b).swap_dims(D - 2, D - 1).into_dispatch();
+    let b = transposed(Tensor::<D>::from_dispatch(b)).into_dispatch();
     let x = <Dispatch as LuOps>::lu_solve_with(a, packed, b, true);
-    Ok(Tensor::<D>::from_dispatch(x).swap_dims(D - 2, D - 1))
+    Ok(transposed(Tensor::<D>::from_dispatch(x)))
 }
 
 /// x with A·x = b, for vectors: `a` is `[.., n, n]`, `b` `[.., n]`, with one dimension less, and
@@ -295,9 +296,9 @@ pub fn solve_right_vjp<const D: usize>(
     product_arguments(OPERATION, [&a, &b, &grad], 1).unwrap_or_else(|error| panic!("{error}"));
     // X·A = B is Aᵀ·Xᵀ = Bᵀ.
     let [a, b, grad] =
-        [a, b, grad].map(|x| Tensor::<D>::from_dispatch(x).transpose().into_dispatch());
+        [a, b, grad].map(|x| transposed(Tensor::<D>::from_dispatch(x)).into_dispatch());
     let (da, db) = <Dispatch as SolveOps>::solve_vjp(a, b, grad);
-    (Tensor::<D>::from_dispatch(da).transpose(), Tensor::<D>::from_dispatch(db).transpose())
+    (transposed(Tensor::<D>::from_dispatch(da)), transposed(Tensor::<D>::from_dispatch(db)))
 }
 
 /// The gradients of ⟨grad, x⟩, with A·x = b for vectors, with respect to `a` and `b`, tracked if an

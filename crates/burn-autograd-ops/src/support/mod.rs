@@ -23,6 +23,30 @@ pub(crate) fn is_empty(tensor: &impl burn::backend::TensorMetadata) -> bool {
     tensor.shape().num_elements() == 0
 }
 
+/// The dimensions in another order, and the gradient in the first: both laid out, see
+/// [`lay_out`](burn_autograd_core::lay_out).
+pub(crate) fn permuted<const D: usize>(
+    tensor: burn::tensor::Tensor<D>,
+    axes: [usize; D],
+) -> burn::tensor::Tensor<D> {
+    use burn::backend::Dispatch;
+    use burn::tensor::Tensor;
+
+    let laid_out = |tensor: Tensor<D>| {
+        Tensor::<D>::from_dispatch(burn_autograd_core::lay_out::<Dispatch>(tensor.into_dispatch()))
+    };
+    laid_out(laid_out(tensor).permute(axes.map(usize::cast_signed)))
+}
+
+/// The last two of at least two dimensions exchanged.
+pub(crate) fn transposed<const D: usize>(
+    tensor: burn::tensor::Tensor<D>,
+) -> burn::tensor::Tensor<D> {
+    let mut axes: [usize; D] = std::array::from_fn(|dim| dim);
+    axes.swap(D - 2, D - 1);
+    permuted(tensor, axes)
+}
+
 /// Checks two float arguments that must have one shape.
 pub(crate) fn same_shape(
     operation: &'static str,
