@@ -45,6 +45,19 @@ pub fn condition_estimate<const D: usize>(a: Tensor<D>) -> Tensor<D> {
 /// # Errors
 ///
 /// If the matrices are not square, or the device cannot compute with the data type.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::condition_estimate::try_condition_estimate;
+///
+/// let a = Tensor::<2>::ones([2, 3], &Device::flex());
+/// assert_eq!(
+///     try_condition_estimate(a).unwrap_err().to_string(),
+///     "condition_estimate: argument `a`: expected square matrices, [.., n, n], got [2, 3]"
+/// );
+/// # }
+/// ```
 pub fn try_condition_estimate<const D: usize>(a: Tensor<D>) -> Result<Tensor<D>, Error> {
     let a = a.into_dispatch();
     arguments::floats("condition_estimate", &[("a", &a)])?;

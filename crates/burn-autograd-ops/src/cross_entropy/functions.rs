@@ -46,6 +46,20 @@ pub fn cross_entropy<const D: usize, const DT: usize>(
 ///
 /// If the shapes do not fit, a target is no class, the devices differ, the device cannot compute with
 /// the data type or has no exponential of it, or a tensor is quantized.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Int, Tensor};
+/// use burn_autograd_ops::cross_entropy::try_cross_entropy;
+///
+/// let device = Device::flex();
+/// let targets = Tensor::<1, Int>::from_ints([0, 2], &device);
+/// assert_eq!(
+///     try_cross_entropy(Tensor::<2>::zeros([2, 2], &device), targets).unwrap_err().to_string(),
+///     "cross_entropy: argument `targets`: expected class indices from 0 to below 2, got 2 in row 1"
+/// );
+/// # }
+/// ```
 pub fn try_cross_entropy<const D: usize, const DT: usize>(
     logits: Tensor<D>,
     targets: Tensor<DT, Int>,
@@ -93,6 +107,22 @@ pub fn cross_entropy_with<const D: usize, const DT: usize>(
 /// # Errors
 ///
 /// Where [`cross_entropy_with`] panics, on every device.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Int, Tensor};
+/// use burn_autograd_ops::cross_entropy::{CrossEntropyOptions, try_cross_entropy_with};
+///
+/// let device = Device::flex();
+/// let logits = Tensor::<2>::zeros([1, 2], &device);
+/// let targets = Tensor::<1, Int>::from_ints([0], &device);
+/// let options = CrossEntropyOptions { label_smoothing: 1.5, ..Default::default() };
+/// assert_eq!(
+///     try_cross_entropy_with(logits, targets, &options).unwrap_err().to_string(),
+///     "cross_entropy: argument `label_smoothing`: expected a number from 0 to 1, got 1.5"
+/// );
+/// # }
+/// ```
 pub fn try_cross_entropy_with<const D: usize, const DT: usize>(
     logits: Tensor<D>,
     targets: Tensor<DT, Int>,
@@ -137,6 +167,22 @@ pub fn cross_entropy_unreduced<const D: usize, const DT: usize>(
 /// # Errors
 ///
 /// Where [`cross_entropy_with`] panics, on every device.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Int, Tensor};
+/// use burn_autograd_ops::cross_entropy::try_cross_entropy_unreduced;
+///
+/// let device = Device::flex();
+/// let logits = Tensor::<2>::zeros([3, 2], &device);
+/// let targets = Tensor::<1, Int>::from_ints([0, 1], &device);
+/// assert_eq!(
+///     try_cross_entropy_unreduced(logits, targets, &Default::default()).unwrap_err().to_string(),
+///     "cross_entropy: argument `targets`: expected [3], one class for each row of `logits` [3, 2], \
+///      got [2]"
+/// );
+/// # }
+/// ```
 pub fn try_cross_entropy_unreduced<const D: usize, const DT: usize>(
     logits: Tensor<D>,
     targets: Tensor<DT, Int>,

@@ -48,6 +48,23 @@ pub fn cross_entropy_vjp<const D: usize, const DT: usize>(
 ///
 /// As [`cross_entropy_with`](super::cross_entropy_with); and if `grad` does not have the targets' shape
 /// and is like the logits.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Int, Tensor};
+/// use burn_autograd_ops::cross_entropy::cross_entropy_unreduced_vjp;
+///
+/// let device = Device::flex().autodiff();
+/// let logits = Tensor::<2>::zeros([2, 2], &device).require_grad();
+/// let targets = Tensor::<1, Int>::from_ints([1, 0], &device);
+/// let grad = Tensor::<1>::from_floats([2.0, 4.0], &device);
+/// let dx = cross_entropy_unreduced_vjp(logits.clone(), targets, &Default::default(), grad);
+/// assert_eq!(dx.to_data().try_to_vec::<f32>().unwrap(), [1.0, -1.0, -2.0, 2.0]);
+/// // The second derivative of the first logit's gradient, 2·p·(1 − p), −2·p²; the rows are apart.
+/// let second = logits.grad(&dx.slice([0..1, 0..1]).sum().backward()).unwrap();
+/// assert_eq!(second.to_data().try_to_vec::<f32>().unwrap(), [0.5, -0.5, 0.0, 0.0]);
+/// # }
+/// ```
 pub fn cross_entropy_unreduced_vjp<const D: usize, const DT: usize>(
     logits: Tensor<D>,
     targets: Tensor<DT, Int>,

@@ -141,6 +141,19 @@ pub fn det<const D: usize>(a: Tensor<D>) -> Tensor<D> {
 /// # Errors
 ///
 /// If the matrices are not square, or the device cannot compute with the data type.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::det::try_det;
+///
+/// let a = Tensor::<2>::ones([2, 3], &Device::flex());
+/// assert_eq!(
+///     try_det(a).unwrap_err().to_string(),
+///     "det: argument `a`: expected square matrices, [.., n, n], got [2, 3]"
+/// );
+/// # }
+/// ```
 pub fn try_det<const D: usize>(a: Tensor<D>) -> Result<Tensor<D>, Error> {
     let a = a.into_dispatch();
     arguments::floats("det", &[("a", &a)])?;
@@ -180,6 +193,19 @@ pub fn log_abs_det<const D: usize>(a: Tensor<D>) -> (Tensor<D>, Tensor<D>) {
 ///
 /// If the matrices are not square, or the device cannot compute with the data type or has no
 /// logarithm of it.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::det::try_log_abs_det;
+///
+/// let a = Tensor::<2>::ones([2, 3], &Device::flex());
+/// assert_eq!(
+///     try_log_abs_det(a).unwrap_err().to_string(),
+///     "log_abs_det: argument `a`: expected square matrices, [.., n, n], got [2, 3]"
+/// );
+/// # }
+/// ```
 pub fn try_log_abs_det<const D: usize>(a: Tensor<D>) -> Result<(Tensor<D>, Tensor<D>), Error> {
     let a = a.into_dispatch();
     arguments::floats("log_abs_det", &[("a", &a)])?;

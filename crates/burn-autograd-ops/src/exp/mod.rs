@@ -104,6 +104,19 @@ pub fn exp<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 ///
 /// If the device cannot compute with the tensor's data type or has no exponential of it, or it is
 /// quantized.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::quantization::QuantScheme;
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::exp::try_exp;
+///
+/// let x = Tensor::<1>::from_floats([0.5, 1.0], &Device::flex());
+/// assert!(try_exp(x.clone()).is_ok());
+/// let error = try_exp(x.quantize_dynamic(&QuantScheme::default())).unwrap_err().to_string();
+/// assert!(error.starts_with("exp: argument `x`: expected a float tensor, got QFloat"), "{error}");
+/// # }
+/// ```
 pub fn try_exp<const D: usize>(x: Tensor<D>) -> Result<Tensor<D>, Error> {
     let x = x.into_dispatch();
     arguments::floats("exp", &[("x", &x)])?;

@@ -114,6 +114,20 @@ fn checked<const D: usize>(a: Tensor<D>) -> Result<Tensor<D>, Error> {
 ///
 /// If the matrices are not square, the device cannot compute with the data type, or a matrix is
 /// singular: the error names the first.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::inverse::try_inverse;
+///
+/// let a = Tensor::<2>::from_floats([[1.0, 2.0], [2.0, 4.0]], &Device::flex());
+/// assert_eq!(
+///     try_inverse(a).unwrap_err().to_string(),
+///     "inverse: argument `a`: expected matrices that are not singular, and finite, got a \
+///      singular matrix"
+/// );
+/// # }
+/// ```
 pub fn try_inverse<const D: usize>(a: Tensor<D>) -> Result<Tensor<D>, Error> {
     let y = checked(a.clone())?;
     let (a, result) = (Var::new(a.into_dispatch()), Var::new(y.clone().into_dispatch()));

@@ -100,6 +100,19 @@ pub fn legendre_p3<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 /// # Errors
 ///
 /// If the device cannot compute with the tensor's data type, or it is quantized.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::quantization::QuantScheme;
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::legendre_p3::try_legendre_p3;
+///
+/// let x = Tensor::<1>::from_floats([0.5, 1.0], &Device::flex());
+/// assert!(try_legendre_p3(x.clone()).is_ok());
+/// let error = try_legendre_p3(x.quantize_dynamic(&QuantScheme::default())).unwrap_err().to_string();
+/// assert!(error.starts_with("legendre_p3: argument `x`: expected a float tensor, got QFloat"), "{error}");
+/// # }
+/// ```
 pub fn try_legendre_p3<const D: usize>(x: Tensor<D>) -> Result<Tensor<D>, Error> {
     let x = x.into_dispatch();
     arguments::floats("legendre_p3", &[("x", &x)])?;

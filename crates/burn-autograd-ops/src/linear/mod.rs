@@ -193,6 +193,20 @@ pub fn linear<const D: usize>(
 ///
 /// If the shapes do not fit, the devices or data types differ, the device cannot compute with the
 /// data type, or a tensor is quantized.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::linear::try_linear;
+///
+/// let x = Tensor::<2>::ones([1, 2], &Device::flex());
+/// let weight = Tensor::<2>::ones([2, 3], &Device::flex());
+/// assert_eq!(
+///     try_linear(x, weight, None).unwrap_err().to_string(),
+///     "linear: argument `weight`: expected [outputs, 2], for `x` [1, 2], got [2, 3]"
+/// );
+/// # }
+/// ```
 pub fn try_linear<const D: usize>(
     x: Tensor<D>,
     weight: Tensor<2>,

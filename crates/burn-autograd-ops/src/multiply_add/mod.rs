@@ -181,6 +181,20 @@ pub fn multiply_add<const D: usize>(w: Tensor<D>, x: Tensor<D>, b: Tensor<D>) ->
 ///
 /// If the shapes do not broadcast, the devices or data types differ, the device cannot compute with
 /// the data type, or a tensor is quantized.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::multiply_add::try_multiply_add;
+///
+/// let w = Tensor::<1>::ones([3], &Device::flex());
+/// let b = Tensor::<1>::ones([2], &Device::flex());
+/// assert_eq!(
+///     try_multiply_add(w.clone(), w, b).unwrap_err().to_string(),
+///     "multiply_add: argument `b`: expected a shape that broadcasts with [3], got [2]"
+/// );
+/// # }
+/// ```
 pub fn try_multiply_add<const D: usize>(
     w: Tensor<D>,
     x: Tensor<D>,

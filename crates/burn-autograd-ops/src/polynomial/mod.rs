@@ -154,6 +154,20 @@ pub fn polynomial<const D: usize>(x: Tensor<D>, coefficients: Tensor<1>) -> Tens
 ///
 /// If there is no coefficient, the devices or data types differ, the device cannot compute with the
 /// data type, or a tensor is quantized.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::polynomial::try_polynomial;
+///
+/// let x = Tensor::<1>::ones([3], &Device::flex());
+/// let none = Tensor::<1>::zeros([0], &Device::flex());
+/// assert_eq!(
+///     try_polynomial(x, none).unwrap_err().to_string(),
+///     "polynomial: argument `coefficients`: expected the shape [degree + 1], got [0]"
+/// );
+/// # }
+/// ```
 pub fn try_polynomial<const D: usize>(
     x: Tensor<D>,
     coefficients: Tensor<1>,

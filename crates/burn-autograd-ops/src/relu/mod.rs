@@ -108,6 +108,19 @@ pub fn relu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 /// # Errors
 ///
 /// If the device cannot compute with the tensor's data type, or it is quantized.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::quantization::QuantScheme;
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::relu::try_relu;
+///
+/// let x = Tensor::<1>::from_floats([0.5, 1.0], &Device::flex());
+/// assert!(try_relu(x.clone()).is_ok());
+/// let error = try_relu(x.quantize_dynamic(&QuantScheme::default())).unwrap_err().to_string();
+/// assert!(error.starts_with("relu: argument `x`: expected a float tensor, got QFloat"), "{error}");
+/// # }
+/// ```
 pub fn try_relu<const D: usize>(x: Tensor<D>) -> Result<Tensor<D>, Error> {
     let x = x.into_dispatch();
     arguments::floats("relu", &[("x", &x)])?;

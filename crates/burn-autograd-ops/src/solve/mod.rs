@@ -130,6 +130,20 @@ pub fn solve_right<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Tensor<D> {
 /// # Errors
 ///
 /// As [`try_solve`].
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::solve::try_solve_right;
+///
+/// let a = Tensor::<2>::from_floats([[1.0, 2.0], [2.0, 4.0]], &Device::flex());
+/// assert_eq!(
+///     try_solve_right(a.clone(), a.ones_like()).unwrap_err().to_string(),
+///     "solve_right: argument `a`: expected matrices that are not singular, and finite, got a \
+///      singular matrix"
+/// );
+/// # }
+/// ```
 pub fn try_solve_right<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Result<Tensor<D>, Error> {
     let a = a.into_dispatch();
     let x = right(a.clone(), b)?;
@@ -179,6 +193,19 @@ pub fn solve_vector<const D: usize, const E: usize>(a: Tensor<D>, b: Tensor<E>) 
 /// # Errors
 ///
 /// As [`try_solve`], and if E is not D − 1.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::solve::try_solve_vector;
+///
+/// let a = Tensor::<2>::eye(3, &Device::flex());
+/// assert_eq!(
+///     try_solve_vector(a.clone(), a).unwrap_err().to_string(),
+///     "solve_vector: argument `b`: expected one dimension less than the 2 of `a`, got 2 dimensions"
+/// );
+/// # }
+/// ```
 pub fn try_solve_vector<const D: usize, const E: usize>(
     a: Tensor<D>,
     b: Tensor<E>,

@@ -121,6 +121,20 @@ pub fn sum_squared_error<const D: usize>(prediction: Tensor<D>, target: Tensor<D
 ///
 /// If the arguments differ in shape, device or data type, the device cannot compute with it, or a
 /// tensor is quantized.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::sum_squared_error::try_sum_squared_error;
+///
+/// let prediction = Tensor::<1>::ones([3], &Device::flex());
+/// let target = Tensor::<1>::ones([2], &Device::flex());
+/// assert_eq!(
+///     try_sum_squared_error(prediction, target).unwrap_err().to_string(),
+///     "sum_squared_error: argument `target`: expected the shape of `prediction`, [3], got [2]"
+/// );
+/// # }
+/// ```
 pub fn try_sum_squared_error<const D: usize>(
     prediction: Tensor<D>,
     target: Tensor<D>,

@@ -96,6 +96,19 @@ pub fn trace<const D: usize>(a: Tensor<D>) -> Tensor<D> {
 /// # Errors
 ///
 /// If the matrices are not square, or the device cannot compute with the data type.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::trace::try_trace;
+///
+/// let a = Tensor::<2>::ones([2, 3], &Device::flex());
+/// assert_eq!(
+///     try_trace(a).unwrap_err().to_string(),
+///     "trace: argument `a`: expected square matrices, [.., n, n], got [2, 3]"
+/// );
+/// # }
+/// ```
 pub fn try_trace<const D: usize>(a: Tensor<D>) -> Result<Tensor<D>, Error> {
     let a = a.into_dispatch();
     arguments::floats("trace", &[("a", &a)])?;

@@ -161,6 +161,20 @@ fn checked<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Result<Tensor<D>, Erro
 ///
 /// If the shapes do not fit, the devices or data types differ, the device cannot compute with the
 /// data type, or a matrix of B is singular: the error names the first.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::trace_inverse::try_trace_inverse;
+///
+/// let b = Tensor::<2>::from_floats([[1.0, 2.0], [2.0, 4.0]], &Device::flex());
+/// assert_eq!(
+///     try_trace_inverse(b.ones_like(), b).unwrap_err().to_string(),
+///     "trace_inverse: argument `b`: expected matrices that are not singular, and finite, got a \
+///      singular matrix"
+/// );
+/// # }
+/// ```
 pub fn try_trace_inverse<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Result<Tensor<D>, Error> {
     let y = checked(a, b.clone())?;
     let (b, result) = (Var::new(b.into_dispatch()), Var::new(y.clone().into_dispatch()));
