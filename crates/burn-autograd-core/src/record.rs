@@ -77,6 +77,7 @@ pub(crate) fn refuse_leak<B: Backend>(name: &str, part: &'static str, var: &Var<
 #[derive(Debug)]
 enum Stored<B: Backend> {
     Input(usize),
+    /// One that has a derivative.
     Output(usize, FloatTensor<B>),
     /// With whether it has to be computed again in any case.
     Intermediate(FloatTensor<B>, bool),
@@ -104,7 +105,11 @@ impl<B: Backend, R: Rule<B, N, M>, const N: usize, const M: usize> Recorded<B, R
             .map(|kept| match kept.origin() {
                 Origin::Input(index) => Stored::Input(index),
                 Origin::Again => Stored::Intermediate(kept.into_raw(), true),
-                origin => match outputs.iter().position(|output| output.origin() == origin) {
+                // An output without derivative has no place on the tape. To a second derivative it is
+                // an intermediate.
+                origin => match (0..M).find(|&output| {
+                    outputs[output].origin() == origin && rule.differentiable(output)
+                }) {
                     Some(output) => Stored::Output(output, kept.into_raw()),
                     None => Stored::Intermediate(kept.into_raw(), false),
                 },
@@ -152,10 +157,7 @@ impl<B: Backend, R: Rule<B, N, M>, const N: usize, const M: usize> Recorded<B, R
                 let input = self.inputs[*index].as_ref().expect("a kept input is held");
                 input.as_placed_input(*index)
             }
-            Stored::Output(index, tensor) if self.rule.differentiable(*index) => {
-                arrived.output(*index, tensor.clone())
-            }
-            Stored::Output(_, tensor) => Var::new(tensor.clone()),
+            Stored::Output(index, tensor) => arrived.output(*index, tensor.clone()),
             Stored::Intermediate(tensor, _) => match fresh.get(position) {
                 Some(again)
                     if again.edge().is_some() || self.rule.is_tracked_elsewhere(again.raw()) =>
