@@ -76,6 +76,7 @@ impl<B: Backend> Var<B> {
     #[track_caller]
     pub fn pow(&self, exponent: &Self) -> Self {
         self.transcendental("pow");
+        self.check_alike("pow", "exponent", exponent);
         let shape = crate::check::broadcast(
             "pow",
             &[("self", &self.shape()), ("exponent", &exponent.shape())],
