@@ -27,5 +27,6 @@ mod polynomial;
 mod pytorch;
 mod reference;
 mod remote;
+mod second_order;
 mod transforms;
 mod variables;
