@@ -9,7 +9,8 @@
 //!
 //! `cargo run --release --example pinn -- --backend ndarray`
 //!
-//! The exit code tells whether the network came within 0.01 of sin everywhere.
+//! The exit code tells whether the network came within 0.01 of sin at 1001 points, most of which lie
+//! between those that it was trained at.
 #![allow(clippy::print_stdout, reason = "a program")]
 
 use std::f64::consts::PI;
@@ -17,7 +18,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use burn::optim::{AdamConfig, GradientsParams};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use burn_autograd::prelude::*;
 use clap::Parser;
 
@@ -40,6 +41,14 @@ struct Arguments {
 }
 
 const POINTS: usize = 64;
+const CHECKED: usize = 1001;
+
+/// Evenly spaced points of [0, 2π], a column.
+fn grid(points: usize, device: &Device) -> Tensor<2> {
+    let x: Vec<f32> =
+        (0..points).map(|i| (2.0 * PI * i as f64 / (points - 1) as f64) as f32).collect();
+    Tensor::from_data(TensorData::new(x, [points, 1]), device)
+}
 
 /// u(x), the network's input scaled to [−1, 1].
 fn u(network: &Network, x: &Var) -> Var {
@@ -60,9 +69,7 @@ fn main() -> ExitCode {
     let device = arguments.backend.open(Precision::F32).autodiff();
     device.seed(arguments.seed);
     let started = Instant::now();
-    let grid: Vec<f32> =
-        (0..POINTS).map(|i| (2.0 * PI * i as f64 / (POINTS - 1) as f64) as f32).collect();
-    let x = Tensor::<2>::from_data(TensorData::new(grid.clone(), [POINTS, 1]), &device);
+    let x = grid(POINTS, &device);
 
     let mut network = Network::new(1, 24, &device);
     let mut adam = AdamConfig::new().init();
@@ -77,14 +84,16 @@ fn main() -> ExitCode {
         network = adam.step(rate, network, gradients);
     }
 
-    let error = largest_error(&network, &x, &grid);
+    let error = largest_error(&network, grid(CHECKED, &device));
     let seconds = started.elapsed().as_secs_f64();
     println!("largest error against sin: {error:.2e}, after {seconds:.1} s");
     if error < 1e-2 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn largest_error(network: &Network, x: &Tensor<2>, grid: &[f32]) -> f32 {
-    let found = u(network, &Var::from(x)).to_data();
+fn largest_error(network: &Network, x: Tensor<2>) -> f32 {
+    let found = u(network, &Var::from(&x)).to_data();
     let found = found.as_slice::<f32>().expect("the network computes in single precision");
-    grid.iter().zip(found).map(|(x, u)| (x.sin() - u).abs()).fold(0.0, f32::max)
+    let x = x.into_data();
+    let x = x.as_slice::<f32>().expect("the grid was made of such numbers");
+    x.iter().zip(found).map(|(x, u)| (x.sin() - u).abs()).fold(0.0, f32::max)
 }
