@@ -9,7 +9,8 @@
 //!
 //! `cargo run --release --example pinn -- --backend ndarray`
 //!
-//! Exit code: 0 if the network came within 0.01 of sin everywhere, 1 if not, 2 for wrong arguments.
+//! Exit code: 0 if the network came within 0.01 of sin at 1001 points, most of which lie between those
+//! that it was trained at; 1 if not; 2 for wrong arguments.
 #![allow(clippy::print_stdout, reason = "a program")]
 
 use std::f64::consts::PI;
@@ -17,7 +18,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use burn::optim::{AdamConfig, GradientsParams};
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 use burn_autograd::prelude::*;
 use clap::Parser;
 
@@ -46,6 +47,14 @@ struct Arguments {
 }
 
 const POINTS: usize = 64;
+const CHECKED: usize = 1001;
+
+/// Evenly spaced points of [0, 2π], a column.
+fn grid(points: usize, device: &Device) -> Tensor<2> {
+    let x: Vec<f32> =
+        (0..points).map(|i| (2.0 * PI * i as f64 / (points - 1) as f64) as f32).collect();
+    Tensor::from_data(TensorData::new(x, [points, 1]), device)
+}
 
 /// u(x), the network's input scaled to [−1, 1].
 fn u(network: &Network, x: &Var) -> Var {
@@ -66,9 +75,7 @@ fn main() -> ExitCode {
     let device = arguments.backend.open(Precision::F32).autodiff();
     device.seed(arguments.seed);
     let started = Instant::now();
-    let grid: Vec<f32> =
-        (0..POINTS).map(|i| (2.0 * PI * i as f64 / (POINTS - 1) as f64) as f32).collect();
-    let x = Tensor::<2>::from_data(TensorData::new(grid.clone(), [POINTS, 1]), &device);
+    let x = grid(POINTS, &device);
 
     let mut network = Network::new(1, 24, &device);
     let mut adam = AdamConfig::new().init();
@@ -83,28 +90,24 @@ fn main() -> ExitCode {
     }
     let losses = progress.finish();
 
-    let error = largest_error(&network, &x, &grid);
+    let x = grid(CHECKED, &device);
+    let found = u(&network, &Var::from(&x)).to_data().convert_dtype(DType::F64);
+    let found: Vec<f64> = found.iter().collect();
+    let points: Vec<f64> = x.into_data().convert_dtype(DType::F64).iter().collect();
+    let sine: Vec<f64> = points.iter().map(|x| x.sin()).collect();
+    let error = sine.iter().zip(&found).map(|(sin, u)| (sin - u).abs()).fold(0.0, f64::max);
     let seconds = started.elapsed().as_secs_f64();
     println!("largest error against sin: {error:.2e}, after {seconds:.1} s");
 
-    let points: Vec<f64> = grid.iter().map(|x| f64::from(*x)).collect();
-    let sine: Vec<f64> = points.iter().map(|x| x.sin()).collect();
-    let found = u(&network, &Var::from(&x)).to_data().convert_dtype(DType::F64);
     arguments.plot.draw(&Picture {
         title: "u″ = −u, solved by a network",
         x: &points,
         data: ("sin(x)", &sine),
-        curves: &[("the network", found.iter::<f64>().collect())],
+        curves: &[("the network", found)],
         losses: &[("loss", &losses)],
     });
 
     let mut checks = Checks::new();
     checks.expect_that(format!("the largest error, {error:e}, is below 0.01"), error < 1e-2);
     checks.finish("The network is within 0.01 of sin.")
-}
-
-fn largest_error(network: &Network, x: &Tensor<2>, grid: &[f32]) -> f32 {
-    let found = u(network, &Var::from(x)).to_data();
-    let found = found.as_slice::<f32>().expect("the network computes in single precision");
-    grid.iter().zip(found).map(|(x, u)| (x.sin() - u).abs()).fold(0.0, f32::max)
 }

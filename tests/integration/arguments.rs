@@ -1,13 +1,13 @@
 //! Bad arguments are refused by name, before a kernel runs; the `try_` forms return what the others
 //! panic with.
 
-use burn::tensor::{DType, Tensor};
-use burn_autograd::ErrorKind;
+use burn::tensor::{DType, Device, Tensor};
 use burn_autograd::ops::exp::{exp, try_exp};
 use burn_autograd::ops::legendre_p3::{legendre_p3_vjp, try_legendre_p3};
 use burn_autograd::ops::multiply_add::{multiply_add, try_multiply_add};
 use burn_autograd::ops::relu::try_relu;
 use burn_autograd::prelude::*;
+use burn_autograd::{ErrorKind, Transform};
 
 use crate::devices::{all, cpu, message, tensor, wgpu};
 
@@ -62,6 +62,31 @@ fn different_data_types() {
             error.to_string(),
             "multiply_add: argument `x`: expected the data type of `w`, F32, got F64"
         );
+    }
+}
+
+/// A transform looks at all of its arguments together, before the function runs.
+#[test]
+fn arguments_of_a_transform_that_do_not_go_together() {
+    let devices = cpu();
+    for (index, device) in devices.iter().enumerate() {
+        let new = |device: &Device, dtype| tensor::<1>([1], &[1.0], device, dtype);
+        let tracking = device.clone().autodiff();
+        let x = new(&tracking, DType::F64);
+        let refuse = |other: Tensor<1>| {
+            let first = |(x, _): (Var, Var)| x.sum();
+            let error = Transform::new().grad(first, (x.clone(), other)).unwrap_err();
+            assert_eq!((error.operation(), error.argument()), ("grad", "inputs[1]"), "{error}");
+            assert!(error.to_string().contains("of `inputs[0]`"), "{error}");
+            error.kind()
+        };
+        assert_eq!(refuse(new(device, DType::F32)), ErrorKind::DType);
+        let checkpointing = tracking.clone().gradient_checkpointing();
+        assert_eq!(refuse(new(&checkpointing, DType::F64)), ErrorKind::Device);
+        let other = &devices[(index + 1) % devices.len()];
+        if other != device {
+            assert_eq!(refuse(new(other, DType::F64)), ErrorKind::Device);
+        }
     }
 }
 

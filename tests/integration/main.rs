@@ -33,6 +33,7 @@ mod polynomial;
 mod pytorch;
 mod reference;
 mod remote;
+mod second_order;
 mod solve;
 mod transforms;
 mod variables;

@@ -1016,6 +1016,65 @@ fn a_wrong_argument_is_refused_by_name() {
     failures.report();
 }
 
+/// Burn's backends panic here without naming the operation, or read one data type as the other.
+#[test]
+fn operands_that_do_not_go_together_are_refused_by_name() {
+    type Row = (&'static str, &'static str, fn(&Var, &Var) -> Var);
+    // x and y are [2, 2].
+    let rows: Vec<Row> = vec![
+        ("add", "rhs", |x, y| x + y),
+        ("sub", "rhs", |x, y| x - y),
+        ("mul", "rhs", |x, y| x * y),
+        ("div", "rhs", |x, y| x / y),
+        ("pow", "exponent", |x, y| x.pow(y)),
+        ("maximum", "rhs", |x, y| x.maximum(y)),
+        ("minimum", "rhs", |x, y| x.minimum(y)),
+        ("greater", "rhs", |x, y| x.mask_fill(&x.greater(y), 0.0)),
+        ("greater_equal", "rhs", |x, y| x.mask_fill(&x.greater_equal(y), 0.0)),
+        ("lower", "rhs", |x, y| x.mask_fill(&x.lower(y), 0.0)),
+        ("lower_equal", "rhs", |x, y| x.mask_fill(&x.lower_equal(y), 0.0)),
+        ("equal", "rhs", |x, y| x.mask_fill(&x.equal(y), 0.0)),
+        ("not_equal", "rhs", |x, y| x.mask_fill(&x.not_equal(y), 0.0)),
+        ("mask_where", "value", |x, y| x.mask_where(&x.equal_elem(0.5), y)),
+        ("matmul", "rhs", |x, y| x.matmul(y)),
+        ("linear", "weight", |x, y| x.linear(y, None)),
+        ("linear", "bias", |x, y| x.linear(x, Some(&y.slice(0..1).reshape([2])))),
+        ("cat", "parts", |x, y| Var::cat(&[x.clone(), y.clone()], 0)),
+        ("stack", "parts", |x, y| Var::stack(&[x.clone(), y.clone()], 0)),
+        ("scatter_add", "values", |x, y| x.scatter_add(0, index(x, [2, 2], &[0; 4]), y)),
+        ("select_add", "values", |x, y| x.select_add(0, index(x, [2], &[0, 1]), y)),
+    ];
+    let new = |device: &Device, dtype: DType| constant(&[2, 2], &[0.5; 4], device, dtype);
+    let mut failures = Failures::default();
+    let devices = cpu();
+    for device in &devices {
+        let tracking = device.clone().autodiff();
+        let x = Var::leaf(new(&tracking, DType::F64));
+        let mut partners = vec![
+            ("data type", new(&tracking, DType::F32)),
+            ("data type", new(device, DType::F32)),
+            ("checkpointing strategy", new(&tracking.clone().gradient_checkpointing(), DType::F64)),
+        ];
+        let others = devices.iter().filter(|other| *other != device);
+        partners.extend(others.map(|other| ("device", new(other, DType::F64))));
+        for (operation, argument, function) in &rows {
+            for (what, y) in &partners {
+                let text = refusal(|| drop(function(&x, y))).unwrap_or_else(|| "nothing".into());
+                let refused =
+                    format!("{operation}: argument `{argument}`: expected the {what} of ");
+                if !text.starts_with(&refused) {
+                    failures.0.push(format!("{operation}, {what} on {device:?}: {text}"));
+                }
+            }
+            // A constant of the plain device goes with a tensor of the autodiff device.
+            if let Some(text) = refusal(|| drop(function(&x, &new(device, DType::F64)))) {
+                failures.0.push(format!("{operation} on {device:?}: {text}"));
+            }
+        }
+    }
+    failures.report();
+}
+
 #[test]
 fn comparisons_and_masks_say_where() {
     for device in all() {

@@ -260,6 +260,10 @@ impl<const N: usize, const M: usize> Rule<Dispatch, N, M> for OnTape<N, M> {
         is_tracked(tensor)
     }
 
+    fn repeats(&self) -> bool {
+        true
+    }
+
     fn forward_again(&self, ctx: &mut Context, inputs: [Var; N]) -> [Var; M] {
         self.0.body.forward(ctx, self.0.given(inputs))
     }

@@ -4,7 +4,11 @@
 //! and the argument. The data type matters most: on an adapter without `f64` or `bf16` Burn's
 //! kernels compute garbage without a word.
 
-use burn::backend::tensor::Device;
+use std::any::Any;
+use std::borrow::Cow;
+use std::fmt::Debug;
+
+use burn::backend::tensor::{Device, FloatTensor};
 use burn::backend::{
     Backend, Dispatch, DispatchAutodiffContext, DispatchDevice, DispatchTensor, TensorMetadata,
 };
@@ -32,30 +36,45 @@ fn physical(device: DispatchDevice) -> DispatchDevice {
 /// device lacks, and for arguments of different float types; [`ErrorKind::Device`] for arguments on
 /// different devices, or on autodiff devices that checkpoint gradients differently.
 pub fn floats(operation: &str, arguments: &[(&'static str, &DispatchTensor)]) -> Result<(), Error> {
-    let mut first: Option<(&'static str, DType, DispatchDevice)> = None;
-    let mut tracking: Option<(&'static str, DispatchAutodiffContext)> = None;
-    for (name, tensor) in arguments {
+    let tensors = arguments.iter().map(|(_, tensor)| *tensor);
+    joint(operation, tensors, |index| arguments[index].0.into())
+}
+
+/// The same for a list of arguments, which are named by their positions.
+pub(crate) fn inputs(operation: &str, tensors: &[DispatchTensor]) -> Result<(), Error> {
+    joint(operation, tensors.iter(), |index| format!("inputs[{index}]").into())
+}
+
+fn joint<'a>(
+    operation: &str,
+    tensors: impl Iterator<Item = &'a DispatchTensor>,
+    name: impl Fn(usize) -> Cow<'static, str>,
+) -> Result<(), Error> {
+    let mut first: Option<(DType, DispatchDevice)> = None;
+    let mut tracking: Option<(usize, DispatchAutodiffContext)> = None;
+    for (index, tensor) in tensors.enumerate() {
         let dtype = tensor.dtype();
         if !dtype.is_float() || matches!(dtype, DType::QFloat(_)) {
             let got = format!("{dtype:?}");
             return Err(Error::new(
                 ErrorKind::DType,
                 operation.to_owned(),
-                *name,
+                name(index),
                 "a float tensor",
                 got,
             ));
         }
         if tensor.autodiff != DispatchAutodiffContext::Disabled {
             match tracking {
-                None => tracking = Some((name, tensor.autodiff)),
+                None => tracking = Some((index, tensor.autodiff)),
                 Some((other, expected)) if expected != tensor.autodiff => {
-                    return Err(Error::new(
-                        ErrorKind::Device,
-                        operation.to_owned(),
-                        *name,
-                        format!("the checkpointing strategy of `{other}`, {expected:?}"),
-                        format!("{:?}", tensor.autodiff),
+                    let other = name(other);
+                    return Err(other_strategy(
+                        operation,
+                        name(index),
+                        &other,
+                        expected,
+                        tensor.autodiff,
                     ));
                 }
                 Some(_) => {}
@@ -64,27 +83,15 @@ pub fn floats(operation: &str, arguments: &[(&'static str, &DispatchTensor)]) ->
         let device = physical(tensor.device());
         match &first {
             None => {
-                supported(operation, name, &device, dtype)?;
-                first = Some((name, dtype, device));
+                supported(operation, name(index), &device, dtype)?;
+                first = Some((dtype, device));
             }
-            Some((other, expected, place)) => {
+            Some((expected, place)) => {
                 if *place != device {
-                    return Err(Error::new(
-                        ErrorKind::Device,
-                        operation.to_owned(),
-                        *name,
-                        format!("the device of `{other}`, {place:?}"),
-                        format!("{device:?}"),
-                    ));
+                    return Err(other_device(operation, name(index), &name(0), place, &device));
                 }
                 if *expected != dtype {
-                    return Err(Error::new(
-                        ErrorKind::DType,
-                        operation.to_owned(),
-                        *name,
-                        format!("the data type of `{other}`, {expected:?}"),
-                        format!("{dtype:?}"),
-                    ));
+                    return Err(other_dtype(operation, name(index), &name(0), *expected, dtype));
                 }
             }
         }
@@ -92,9 +99,89 @@ pub fn floats(operation: &str, arguments: &[(&'static str, &DispatchTensor)]) ->
     Ok(())
 }
 
+/// Checks that two float tensors may meet in one operation of Burn: the same data type, the same
+/// device, and, on autodiff devices, the same checkpointing.
+///
+/// Burn's own backends panic where they differ, without naming the operation, or compute with the
+/// one data type on the bytes of the other. This runs in every operation on two variables.
+pub(crate) fn alike<B: Backend>(
+    operation: &str,
+    (first, a): (&str, &FloatTensor<B>),
+    (second, b): (&'static str, &FloatTensor<B>),
+) -> Result<(), Error> {
+    if let (Some(a), Some(b)) = (chosen::<B>(a), chosen::<B>(b)) {
+        let (place, other) = (under_autodiff(a), under_autodiff(b));
+        if place != other {
+            return Err(other_device(operation, second, first, &place, &other));
+        }
+        let plain = DispatchAutodiffContext::Disabled;
+        if a.autodiff != b.autodiff && a.autodiff != plain && b.autodiff != plain {
+            return Err(other_strategy(operation, second, first, a.autodiff, b.autodiff));
+        }
+    } else {
+        let (place, other) = (a.device(), b.device());
+        if place != other {
+            return Err(other_device(operation, second, first, &place, &other));
+        }
+    }
+    let (expected, got) = (a.dtype(), b.dtype());
+    if expected != got {
+        return Err(other_dtype(operation, second, first, expected, got));
+    }
+    Ok(())
+}
+
+/// A tensor whose backend was chosen at run time.
+fn chosen<B: Backend>(tensor: &FloatTensor<B>) -> Option<&DispatchTensor> {
+    let tensor: &dyn Any = tensor;
+    tensor.downcast_ref()
+}
+
+/// The device without its autodiff decorator, which would be a new box.
+fn under_autodiff(tensor: &DispatchTensor) -> DispatchDevice {
+    #[cfg(feature = "autodiff")]
+    if let burn::backend::DispatchTensorKind::Autodiff(inner) = &tensor.kind {
+        return inner.device();
+    }
+    tensor.kind.device()
+}
+
+fn other_device<D: Debug>(
+    operation: &str,
+    argument: impl Into<Cow<'static, str>>,
+    other: &str,
+    expected: &D,
+    got: &D,
+) -> Error {
+    let expected = format!("the device of `{other}`, {expected:?}");
+    Error::new(ErrorKind::Device, operation.to_owned(), argument, expected, format!("{got:?}"))
+}
+
+fn other_dtype(
+    operation: &str,
+    argument: impl Into<Cow<'static, str>>,
+    other: &str,
+    expected: DType,
+    got: DType,
+) -> Error {
+    let expected = format!("the data type of `{other}`, {expected:?}");
+    Error::new(ErrorKind::DType, operation.to_owned(), argument, expected, format!("{got:?}"))
+}
+
+fn other_strategy(
+    operation: &str,
+    argument: impl Into<Cow<'static, str>>,
+    other: &str,
+    expected: DispatchAutodiffContext,
+    got: DispatchAutodiffContext,
+) -> Error {
+    let expected = format!("the checkpointing strategy of `{other}`, {expected:?}");
+    Error::new(ErrorKind::Device, operation.to_owned(), argument, expected, format!("{got:?}"))
+}
+
 fn supported(
     operation: &str,
-    argument: &'static str,
+    argument: Cow<'static, str>,
     device: &DispatchDevice,
     dtype: DType,
 ) -> Result<(), Error> {

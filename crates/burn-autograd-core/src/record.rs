@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
-use burn::backend::Backend;
 use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, TensorMetadata};
+use burn::tensor::DType;
 
 use crate::rule::{Meta, check_gradient};
 use crate::tape::{self, Edge, Recording};
@@ -77,6 +78,7 @@ pub(crate) fn refuse_leak<B: Backend>(name: &str, part: &'static str, var: &Var<
 #[derive(Debug)]
 enum Stored<B: Backend> {
     Input(usize),
+    /// One that has a derivative.
     Output(usize, FloatTensor<B>),
     /// With whether it has to be computed again in any case.
     Intermediate(FloatTensor<B>, bool),
@@ -104,7 +106,11 @@ impl<B: Backend, R: Rule<B, N, M>, const N: usize, const M: usize> Recorded<B, R
             .map(|kept| match kept.origin() {
                 Origin::Input(index) => Stored::Input(index),
                 Origin::Again => Stored::Intermediate(kept.into_raw(), true),
-                origin => match outputs.iter().position(|output| output.origin() == origin) {
+                // An output without derivative has no place on the tape. To a second derivative it is
+                // an intermediate.
+                origin => match (0..M).find(|&output| {
+                    outputs[output].origin() == origin && rule.differentiable(output)
+                }) {
                     Some(output) => Stored::Output(output, kept.into_raw()),
                     None => Stored::Intermediate(kept.into_raw(), false),
                 },
@@ -152,16 +158,9 @@ impl<B: Backend, R: Rule<B, N, M>, const N: usize, const M: usize> Recorded<B, R
                 let input = self.inputs[*index].as_ref().expect("a kept input is held");
                 input.as_placed_input(*index)
             }
-            Stored::Output(index, tensor) if self.rule.differentiable(*index) => {
-                arrived.output(*index, tensor.clone())
-            }
-            Stored::Output(_, tensor) => Var::new(tensor.clone()),
+            Stored::Output(index, tensor) => arrived.output(*index, tensor.clone()),
             Stored::Intermediate(tensor, _) => match fresh.get(position) {
-                Some(again)
-                    if again.edge().is_some() || self.rule.is_tracked_elsewhere(again.raw()) =>
-                {
-                    again.clone()
-                }
+                Some(again) if self.depends(again) => again.clone(),
                 _ => Var::new(tensor.clone()),
             },
         };
@@ -221,7 +220,79 @@ impl<B: Backend, R: Rule<B, N, M>, const N: usize, const M: usize> Recorded<B, R
                 format!("{} in a second run with the same inputs", tensors.len()),
             ));
         }
+        if self.rule.repeats() {
+            for (position, (stored, again)) in self.stored.iter().zip(&tensors).enumerate() {
+                if let Stored::Intermediate(kept, _) = stored
+                    && self.depends(again)
+                {
+                    self.check_again(position, kept, again)?;
+                }
+            }
+        }
         Ok(tensors)
+    }
+
+    /// Whether something differentiates a kept tensor of the second run.
+    fn depends(&self, again: &Var<B>) -> bool {
+        again.edge().is_some() || self.rule.is_tracked_elsewhere(again.raw())
+    }
+
+    /// Refuses a tensor that came out as another one, as what is computed from random numbers does:
+    /// its derivative would be that of another draw.
+    ///
+    /// One comparison on the device, of which two numbers are read.
+    fn check_again(
+        &self,
+        position: usize,
+        kept: &FloatTensor<B>,
+        again: &Var<B>,
+    ) -> Result<(), Error> {
+        let refuse = |got: String| {
+            Err(Error::new(
+                ErrorKind::Contract,
+                self.name.clone(),
+                format!("saved tensor {position}"),
+                "the value of the first run in a second one with the same inputs, which a second \
+                 derivative needs (random numbers may be saved, but not what depends on them and on \
+                 the inputs)",
+                got,
+            ))
+        };
+        let (shape, dtype) = (kept.shape(), kept.dtype());
+        if again.shape() != shape {
+            let shapes = (again.shape().to_vec(), shape.to_vec());
+            return refuse(format!("the shape {:?}, at first {:?}", shapes.0, shapes.1));
+        }
+        if again.dtype() != dtype {
+            return refuse(format!("the data type {:?}, at first {dtype:?}", again.dtype()));
+        }
+        if shape.num_elements() == 0 {
+            return Ok(());
+        }
+        let kept = Var::<B>::new(kept.clone()).detach().into_raw();
+        let again = again.detach().into_raw();
+        let largest = |tensor| B::float_max(B::float_abs(tensor));
+        let difference = largest(B::float_sub(kept, again.clone()));
+        let found = B::float_cat(vec![difference, largest(again)], 0);
+        // A browser cannot wait for its device.
+        let Some(Ok(found)) = burn::tensor::try_read_sync(B::float_into_data(found)) else {
+            return Ok(());
+        };
+        let found: Vec<f64> = found.iter::<f64>().collect();
+        let [difference, size] = found.as_slice() else { return Ok(()) };
+        // The same kernel may sum in another order, or fuse with another one. The cube root of the
+        // unit leaves room for that where it is magnified, as by a system with a condition of 10⁴ in
+        // single precision; another draw is far beyond it. NaN and infinity are let pass.
+        let unit = match dtype {
+            DType::F64 => f64::EPSILON,
+            DType::F32 => f32::EPSILON.into(),
+            DType::BF16 => 1.0 / 128.0,
+            _ => 1.0 / 1024.0,
+        };
+        if *difference > unit.cbrt() * size {
+            return refuse(format!("one that is off by {difference:.1e}, of {size:.1e}"));
+        }
+        Ok(())
     }
 
     /// A gradient whose own derivative is an error that names the rule.

@@ -173,9 +173,11 @@ where
         if let Some(report) = &self.0.kept {
             let kind = |kept: &Var| match kept.origin() {
                 Origin::Input(index) => Kept::Input(index),
-                origin => outputs
-                    .iter()
-                    .position(|output| output.origin() == origin)
+                // An output without derivative is a constant to Burn's graph, like an intermediate.
+                origin => (0..M)
+                    .find(|&output| {
+                        outputs[output].origin() == origin && self.0.body.differentiable(output)
+                    })
                     .map_or_else(|| Kept::Intermediate(Box::new(kept.raw().clone())), Kept::Output),
             };
             *report.lock().unwrap_or_else(PoisonError::into_inner) =

@@ -63,6 +63,13 @@ pub trait Rule<B: Backend, const N: usize, const M: usize = 1>:
         self.forward(ctx, inputs)
     }
 
+    /// Whether a second run computes in the same way, so that it can be told from the numbers whether
+    /// it is the same. A rule with kernels may have another way to what it keeps.
+    #[doc(hidden)]
+    fn repeats(&self) -> bool {
+        false
+    }
+
     /// The gradient of every input, from the gradient of every output.
     fn backward(&self, ctx: Saved<B>, grads: [Var<B>; M]) -> [Option<Var<B>>; N];
 
@@ -104,8 +111,11 @@ impl<B: Backend> Context<B> {
     /// no gradient will be computed.
     ///
     /// A second derivative sees through all of them: where one is asked for, the forward runs again
-    /// to find an intermediate as a function of the inputs. An intermediate that does not depend on
-    /// them, like a random mask, stays the one that was kept; one that does has to come out the same.
+    /// to find an intermediate as a function of the inputs; so it does for an output without
+    /// derivative. One that does not depend on the inputs, like a random mask, stays what was kept. One
+    /// that does has to come out the same, or the derivative would be that of another draw: in a
+    /// [`Function`](crate::Function) this is compared, up to roundings, and refused by name. The
+    /// comparison waits for the device.
     pub fn save<const K: usize>(&mut self, tensors: [&Var<B>; K]) {
         if !self.tracked() {
             return;

@@ -46,17 +46,7 @@ impl<I: Tensors> Run<I> {
         inputs: I,
     ) -> Result<Self, Error> {
         let tensors = inputs.into_dispatch();
-        for (index, tensor) in tensors.iter().enumerate() {
-            check::floats(operation, &[("inputs", tensor)]).map_err(|error| {
-                Error::new(
-                    error.kind(),
-                    operation,
-                    format!("inputs[{index}]"),
-                    error.expected(),
-                    error.got(),
-                )
-            })?;
-        }
+        check::inputs(operation, &tensors)?;
         let _on = Recording::set(true);
         let leaves: Vec<_> =
             tensors.into_iter().map(|tensor| Var::leaf(Var::new(tensor))).collect();
@@ -161,7 +151,8 @@ impl Transform {
     /// # Errors
     ///
     /// - [`ErrorKind::Shape`] if the function's result has not one element;
-    /// - [`ErrorKind::DType`] for an input whose data type the device cannot compute with;
+    /// - [`ErrorKind::DType`] for an input whose data type the device cannot compute with, and
+    ///   [`ErrorKind::DType`] or [`ErrorKind::Device`] for one that does not go with the others;
     /// - [`ErrorKind::Derivative`] if [strict](Self::strict) and the result does not depend on an
     ///   input; if the function captured a variable that is being differentiated; and for a second derivative of a function that declares itself
     ///   [differentiable once](crate::Function::once_differentiable);
@@ -569,13 +560,13 @@ pub fn evaluate<I: Tensors, O: Tensors>(function: impl FnOnce(I::Vars) -> O::Var
 ///
 /// # Errors
 ///
-/// What the function's own operations return; and if an input is not a float tensor.
+/// What the function's own operations return; and if an input is not a float tensor, or not on the
+/// device and of the data type of the others.
 pub fn evaluate_all(
     function: impl FnOnce(Vec<Var>) -> Vec<Var>,
     inputs: Vec<burn::backend::DispatchTensor>,
 ) -> Result<Vec<burn::backend::DispatchTensor>, Error> {
-    let named: Vec<_> = inputs.iter().map(|input| ("inputs", input)).collect();
-    check::floats("evaluate_all", &named)?;
+    check::inputs("evaluate_all", &inputs)?;
     let _on = Recording::set(true);
     let leaves = inputs.into_iter().map(|tensor| Var::leaf(Var::new(tensor))).collect();
     Ok(function(leaves).into_iter().map(Var::into_raw).collect())

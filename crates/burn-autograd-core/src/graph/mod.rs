@@ -109,8 +109,10 @@ impl GraphTensor {
         self.dtype
     }
 
-    /// Whether a gradient flows to it: an input or a parameter that requires one, or a float tensor
-    /// computed from one. The counterpart of `requires_grad`.
+    /// Whether it is an input or a parameter that requires a gradient, or a float tensor computed from
+    /// one. The counterpart of `requires_grad`, with two exceptions: Burn records no `detach`, and a
+    /// [`Function`](crate::Function) only by what it computes. So what was detached, and an output
+    /// without derivative, count as tracked here, though no gradient passes them.
     pub fn is_tracked(&self) -> bool {
         self.tracked
     }

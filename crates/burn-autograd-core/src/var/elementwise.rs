@@ -67,7 +67,7 @@ impl<B: Backend> Var<B> {
 
     /// xʸ, elementwise with broadcasting; NaN for x < 0 unless y is an integer.
     ///
-    /// Derivatives: y·xʸ⁻¹, and xʸ·ln x, which is 0 where x is 0.
+    /// Derivatives: y·xʸ⁻¹, which is 0 where x and y are 0, and xʸ·ln x, which is 0 where x is 0.
     ///
     /// # Panics
     ///
@@ -76,6 +76,7 @@ impl<B: Backend> Var<B> {
     #[track_caller]
     pub fn pow(&self, exponent: &Self) -> Self {
         self.transcendental("pow");
+        self.check_alike("pow", "exponent", exponent);
         let shape = crate::check::broadcast(
             "pow",
             &[("self", &self.shape()), ("exponent", &exponent.shape())],
@@ -89,7 +90,12 @@ impl<B: Backend> Var<B> {
             |[x, y]| B::float_powf(x, y),
             |[x, y], g, [dx, dy]| {
                 [
-                    dx.then(|| &g * (y * x.pow(&(y - 1.0)))),
+                    dx.then(|| {
+                        // 0⁰ is 1 for every x near 0 too: not zero times 0⁻¹, which is no number.
+                        let both = x.equal_elem(0.0) & y.equal_elem(0.0);
+                        let power = x.pow(&(y - 1.0).mask_fill(&both, 0.0));
+                        &g * (y.mask_fill(&both, 0.0) * power)
+                    }),
                     dy.then(|| {
                         let zero = x.equal_elem(0.0);
                         // ln 0 is infinite, and infinity times zero is no number.

@@ -87,6 +87,7 @@ impl<B: Backend> Var<B> {
     #[track_caller]
     pub fn scatter_add(&self, dim: usize, index: impl Into<Index<B>>, values: &Self) -> Self {
         let index = index.into();
+        self.check_alike("scatter_add", "values", values);
         self.check_other_dims("scatter_add", dim, &index, &self.shape());
         if index.shape() != values.shape() {
             let expected = format!("the shape of `values`, {:?}", values.shape().to_vec());
@@ -140,6 +141,7 @@ impl<B: Backend> Var<B> {
     #[track_caller]
     pub fn select_add(&self, dim: usize, index: impl Into<Index<B>>, values: &Self) -> Self {
         let index = index.into();
+        self.check_alike("select_add", "values", values);
         self.check_dim("select_add", dim);
         let mut expected = self.shape();
         expected[dim] = index.shape().num_elements();

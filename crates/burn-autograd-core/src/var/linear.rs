@@ -18,6 +18,7 @@ impl<B: Backend> Var<B> {
     #[must_use]
     #[track_caller]
     pub fn matmul(&self, rhs: &Self) -> Self {
+        self.check_alike("matmul", "rhs", rhs);
         let (a, b) = (self.shape().to_vec(), rhs.shape().to_vec());
         let rank = a.len();
         let fits = rank == b.len()
@@ -51,6 +52,10 @@ impl<B: Backend> Var<B> {
     #[must_use]
     #[track_caller]
     pub fn linear(&self, weight: &Self, bias: Option<&Self>) -> Self {
+        self.check_alike("linear", "weight", weight);
+        if let Some(bias) = bias {
+            self.check_alike("linear", "bias", bias);
+        }
         let shape = self.shape().to_vec();
         let [rows @ .., features] = shape.as_slice() else {
             let error =

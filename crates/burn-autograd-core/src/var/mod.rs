@@ -44,9 +44,10 @@ use crate::{Error, ErrorKind};
 ///
 /// # Panics
 ///
-/// Every operation refuses shapes, dimensions and indices that do not fit, with a text that names the
-/// operation and the argument, what was expected and what came; and, where its own documentation says
-/// so, `f64` on devices that compute it wrongly. What is made of several operations panics as these do.
+/// Every operation refuses shapes, data types, devices, dimensions and indices that do not fit, with a
+/// text that names the operation and the argument, what was expected and what came; and, where its own
+/// documentation says so, `f64` on devices that compute it wrongly. What is made of several operations
+/// panics as these do.
 ///
 /// # Example
 ///
@@ -282,6 +283,13 @@ impl<B: Backend> Var<B> {
     pub fn full(&self, shape: impl Into<Shape>, value: f64) -> Self {
         let (device, dtype) = (self.device(), self.dtype());
         Self::made(B::float_full(shape.into(), value.into(), &device, dtype.into()))
+    }
+
+    /// Refuses an operand of another data type or device.
+    #[track_caller]
+    fn check_alike(&self, operation: &str, argument: &'static str, other: &Self) {
+        crate::check::alike::<B>(operation, ("self", &self.tensor), (argument, &other.tensor))
+            .unwrap_or_else(|error| error.raise());
     }
 
     /// An operation and its derivative.

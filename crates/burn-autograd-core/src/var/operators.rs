@@ -11,15 +11,19 @@ use crate::check;
 
 impl<B: Backend> Var<B> {
     #[track_caller]
-    fn check_broadcast(operation: &str, lhs: &Self, rhs: &Self) {
-        check::broadcast(operation, &[("self", &lhs.shape()), ("rhs", &rhs.shape())])
-            .unwrap_or_else(|error| error.raise());
+    fn check_operands(operation: &str, lhs: &Self, rhs: &Self) {
+        lhs.check_alike(operation, "rhs", rhs);
+        let (left, right) = (lhs.shape(), rhs.shape());
+        if left != right {
+            check::broadcast(operation, &[("self", &left), ("rhs", &right)])
+                .unwrap_or_else(|error| error.raise());
+        }
     }
 
     /// ∂(a + b) = (g, g).
     #[track_caller]
     fn add_var(self, rhs: Self) -> Self {
-        Self::check_broadcast("add", &self, &rhs);
+        Self::check_operands("add", &self, &rhs);
         Self::op(
             "add",
             [self, rhs],
@@ -32,7 +36,7 @@ impl<B: Backend> Var<B> {
     /// ∂(a − b) = (g, −g).
     #[track_caller]
     fn sub_var(self, rhs: Self) -> Self {
-        Self::check_broadcast("sub", &self, &rhs);
+        Self::check_operands("sub", &self, &rhs);
         Self::op(
             "sub",
             [self, rhs],
@@ -47,7 +51,7 @@ impl<B: Backend> Var<B> {
     /// ∂(a·b) = (g·b, g·a).
     #[track_caller]
     fn mul_var(self, rhs: Self) -> Self {
-        Self::check_broadcast("mul", &self, &rhs);
+        Self::check_operands("mul", &self, &rhs);
         Self::op(
             "mul",
             [self, rhs],
@@ -65,7 +69,7 @@ impl<B: Backend> Var<B> {
     /// ∂(a ÷ b) = (g ÷ b, −(g ÷ b)·(a ÷ b)).
     #[track_caller]
     fn div_var(self, rhs: Self) -> Self {
-        Self::check_broadcast("div", &self, &rhs);
+        Self::check_operands("div", &self, &rhs);
         Self::op(
             "div",
             [self, rhs],

@@ -87,6 +87,7 @@ macro_rules! comparisons {
                 /// If the shapes do not broadcast.
                 #[track_caller]
                 pub fn $method(&self, rhs: &Self) -> Mask<B> {
+                    self.check_alike(stringify!($method), "rhs", rhs);
                     let shape = check::broadcast(
                         stringify!($method),
                         &[("self", &self.shape()), ("rhs", &rhs.shape())],
@@ -147,6 +148,7 @@ impl<B: Backend> Var<B> {
     #[must_use]
     #[track_caller]
     pub fn mask_where(&self, mask: &Mask<B>, value: &Self) -> Self {
+        self.check_alike("mask_where", "value", value);
         let shape = self.shape();
         Self::check_broadcasts_to("mask_where", "mask", &mask.shape(), &shape);
         Self::check_broadcasts_to("mask_where", "value", &value.shape(), &shape);
@@ -209,6 +211,7 @@ impl<B: Backend> Var<B> {
     #[must_use]
     #[track_caller]
     pub fn maximum(&self, rhs: &Self) -> Self {
+        self.check_alike("maximum", "rhs", rhs);
         let shape = check::broadcast("maximum", &[("self", &self.shape()), ("rhs", &rhs.shape())])
             .unwrap_or_else(|error| error.raise());
         let (lhs, rhs) = (self.expand(shape.clone()), rhs.expand(shape));
@@ -220,6 +223,7 @@ impl<B: Backend> Var<B> {
     #[must_use]
     #[track_caller]
     pub fn minimum(&self, rhs: &Self) -> Self {
+        self.check_alike("minimum", "rhs", rhs);
         let shape = check::broadcast("minimum", &[("self", &self.shape()), ("rhs", &rhs.shape())])
             .unwrap_or_else(|error| error.raise());
         let (lhs, rhs) = (self.expand(shape.clone()), rhs.expand(shape));

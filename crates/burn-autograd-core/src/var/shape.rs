@@ -8,7 +8,7 @@ use burn::tensor::{Shape, Slice};
 use super::Var;
 use super::layout::{for_reduction, lay_out, settled};
 use crate::tape::Edge;
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, check};
 
 #[track_caller]
 pub(super) fn refuse(
@@ -293,6 +293,12 @@ impl<B: Backend> Var<B> {
         )
     }
 
+    #[track_caller]
+    fn check_parts(operation: &str, first: &Self, part: &Self) {
+        check::alike::<B>(operation, ("parts[0]", first.raw()), ("parts", part.raw()))
+            .unwrap_or_else(|error| error.raise());
+    }
+
     /// Tensors one after the other along `dim`. Derivative: to each its block of the gradient.
     ///
     /// # Panics
@@ -307,6 +313,7 @@ impl<B: Backend> Var<B> {
         first.check_dim("cat", dim);
         let mut sizes = Vec::with_capacity(parts.len());
         for part in parts {
+            Self::check_parts("cat", first, part);
             let (mut shape, mut expected) = (part.shape().to_vec(), first.shape().to_vec());
             if shape.len() == expected.len() {
                 sizes.push(shape[dim]);
@@ -357,6 +364,9 @@ impl<B: Backend> Var<B> {
         if dim > shape.num_dims() {
             let expected = format!("a dimension up to the rank {}", shape.num_dims());
             refuse("stack", "dim", expected, dim.to_string());
+        }
+        for part in parts {
+            Self::check_parts("stack", first, part);
         }
         if let Some(other) = parts.iter().find(|part| part.shape() != shape) {
             let expected = format!("the shape of the first, {:?}", shape.to_vec());
