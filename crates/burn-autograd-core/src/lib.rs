@@ -83,4 +83,4 @@ pub use transform::{
     Jacobian, Pullback, Transform, evaluate, evaluate_all, grad, hessian, hvp, jacobian, jvp,
     nth_derivative, value_and_grad, vjp,
 };
-pub use var::{Index, Mask, Ranges, Var};
+pub use var::{Index, Mask, Ranges, Var, empty};
