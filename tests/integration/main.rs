@@ -14,6 +14,7 @@ mod checker_modes;
 mod concurrency;
 mod cross_entropy;
 mod devices;
+mod empties;
 mod engine;
 mod function;
 mod graph;

@@ -14,7 +14,7 @@
 
 use burn::backend::{Dispatch, TensorMetadata as _};
 use burn::tensor::Tensor;
-use burn_autograd_core::{Error, Var, check as arguments};
+use burn_autograd_core::{Error, Var, check as arguments, empty};
 
 use crate::inverse::InverseOps;
 use crate::lu::arguments::factored;
@@ -56,7 +56,7 @@ pub fn try_condition_estimate<const D: usize>(a: Tensor<D>) -> Result<Tensor<D>,
 fn number(a: &Var) -> Var {
     let a = a.detach();
     if a.shape().num_elements() == 0 {
-        return a.full(number_shape(&a.shape()), 0.0);
+        return Var::new(empty::zeros::<Dispatch>(number_shape(&a.shape()), a.primitive()));
     }
     let inverse = Var::new(<Dispatch as InverseOps>::inverse(a.primitive().clone()));
     let (rows, columns) = (a.rank() - 2, a.rank() - 1);

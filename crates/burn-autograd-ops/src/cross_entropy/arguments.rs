@@ -123,6 +123,16 @@ pub(super) fn check_arguments(
     Ok(())
 }
 
+/// The targets as one row. Those that are one already stay as they are: fusion would queue an operation,
+/// and loses results that stand beside one on an empty tensor.
+pub(super) fn flat<const DT: usize>(targets: Tensor<DT, Int>) -> DispatchTensor {
+    if DT == 1 {
+        return targets.into_dispatch();
+    }
+    let rows = targets.shape().num_elements();
+    targets.reshape([rows]).into_dispatch()
+}
+
 impl Arguments {
     pub(super) fn new<const D: usize, const DT: usize>(
         operation: &'static str,
@@ -154,7 +164,7 @@ impl Arguments {
             ignore_index: options.ignore_index,
             label_smoothing: options.label_smoothing,
         };
-        Ok(Self { logits, targets: targets.reshape([rows]).into_dispatch(), weight, settings })
+        Ok(Self { logits, targets: flat(targets), weight, settings })
     }
 
     /// Reads the targets back and checks them.

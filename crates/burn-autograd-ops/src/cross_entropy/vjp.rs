@@ -86,7 +86,10 @@ fn product<const D: usize, const DT: usize>(
     let weight = weight
         .unwrap_or_else(|| Tensor::<2>::from_dispatch(logits.clone()).inner().into_dispatch());
     let count = if reduction.is_some() { 1 } else { targets.shape().num_elements() };
-    let grad = Tensor::<DT>::from_dispatch(grad).reshape([count]).into_dispatch();
+    let grad = match expected.len() {
+        1 => grad,
+        _ => Tensor::<DT>::from_dispatch(grad).reshape([count]).into_dispatch(),
+    };
     let dx =
         <Dispatch as CrossEntropyOps>::cross_entropy_vjp(logits, targets, weight, grad, settings);
     if D == 2 {

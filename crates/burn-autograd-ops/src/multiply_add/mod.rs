@@ -5,8 +5,7 @@
 //!
 //! - **Domain**: all real numbers; smooth everywhere.
 //! - **Shapes**: equal ranks; in every dimension the sizes agree or are 1. The output has the common
-//!   shape, each gradient its argument's. A gradient that sums over nothing is 0. (On wgpu with
-//!   fusion, Burn 0.22.1 itself loses results that are queued with operations on empty tensors.)
+//!   shape, each gradient its argument's. A gradient that sums over nothing is 0.
 //! - **Data types**: the float types that the device computes with. Kernels: `f32` and `f64` on
 //!   Flex and NdArray, every float type of the adapter on wgpu, cuda, rocm, metal; with Burn's fusion
 //!   its compiler makes them, of this operation and its neighbours.
