@@ -497,6 +497,31 @@ fn a_target_that_is_no_class_is_an_error_with_its_row() {
     }
 }
 
+/// 2⁶⁴ − 100 has the bits of −100, the ignored index, and is neither that nor a class.
+#[test]
+fn the_largest_unsigned_targets_are_no_class() {
+    for device in cpu() {
+        let logits = Tensor::<2>::zeros([3, 4], &device);
+        let unsigned = |targets: Vec<u64>| -> Tensor<1, Int> {
+            Tensor::from_data(TensorData::new(targets, [3]), (&device, DType::U64))
+        };
+        let options = |ignore_index| CrossEntropyOptions { ignore_index, ..Default::default() };
+        let targets = unsigned(vec![3, u64::MAX - 99, 0]);
+        let text = "cross_entropy: argument `targets`: expected class indices from 0 to below 4 or \
+                    the ignored index -100, got 18446744073709551516 in row 1";
+        let found = try_cross_entropy_with(logits.clone(), targets.clone(), &options(Some(-100)));
+        assert_eq!(found.unwrap_err().to_string(), text);
+        let panicked = message(|| {
+            let _ = cross_entropy_with(logits.clone(), targets.clone(), &options(Some(-100)));
+        });
+        assert_eq!(panicked, text);
+        // One that the type holds is ignored, and the loss is that of the two others.
+        let targets = unsigned(vec![3, 7, 0]);
+        let loss = try_cross_entropy_with(logits, targets, &options(Some(7))).unwrap();
+        close("ignored", &numbers(loss), &[4f64.ln()], 1e-6);
+    }
+}
+
 /// Where nobody waits for the device, the row, the mean and the row's gradient are NaN.
 #[test]
 fn a_target_that_is_no_class_gives_nan_on_a_gpu() {
@@ -586,7 +611,7 @@ fn what_is_not_differentiated_may_come_from_anywhere() {
         let dx = cross_entropy_vjp(logits.clone(), targets.clone(), &options, loss.ones_like());
         assert!(weight.grad(&dx.sum().backward()).is_none());
         if cpu().contains(&device.clone().inner()) {
-            for dtype in [IntDType::I64, IntDType::I32, IntDType::U8] {
+            for dtype in [IntDType::I64, IntDType::I32, IntDType::U8, IntDType::U64] {
                 let other =
                     cross_entropy_with(logits.clone(), targets.clone().cast(dtype), &options);
                 assert_eq!(numbers(other), numbers(loss.clone()), "{dtype:?}");
