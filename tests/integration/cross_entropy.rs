@@ -577,7 +577,7 @@ fn bad_arguments_are_refused_by_name() {
             let grad = Tensor::<1>::zeros([2], &device);
             let _ = cross_entropy_vjp(logits.clone(), good(), &Default::default(), grad);
         });
-        let text = "cross_entropy_vjp: argument `grad`: expected the loss's shape [1], got [2]";
+        let text = "cross_entropy_vjp: argument `grad`: expected the output's shape [1], got [2]";
         assert_eq!(panicked, text);
     }
     let devices = all();

@@ -2,7 +2,7 @@
 
 use burn::backend::{Dispatch, DispatchTensor, TensorMetadata};
 use burn::tensor::{Int, Tensor};
-use burn_autograd_core::{Error, ErrorKind, check as arguments};
+use burn_autograd_core::{Error, check as arguments};
 
 use super::arguments::{Arguments, axes};
 use super::{CrossEntropyOps, CrossEntropyOptions, Reduction};
@@ -66,19 +66,10 @@ fn product<const D: usize, const DT: usize>(
 ) -> Tensor<D> {
     const OPERATION: &str = "cross_entropy_vjp";
     let shape = logits.dims();
-    let checked = || {
+    let checked = || -> Result<Arguments, Error> {
         let arguments = Arguments::new(OPERATION, logits, targets, options, reduction)?;
         arguments::floats(OPERATION, &[("logits", &arguments.logits), ("grad", &grad)])?;
-        let got = grad.shape().to_vec();
-        if got != expected {
-            return Err(Error::new(
-                ErrorKind::Shape,
-                OPERATION,
-                "grad",
-                format!("the loss's shape {expected:?}"),
-                format!("{got:?}"),
-            ));
-        }
+        crate::support::cotangent(OPERATION, expected, &grad.shape())?;
         Ok(arguments)
     };
     let Arguments { logits, targets, weight, settings } =

@@ -34,7 +34,7 @@ mod spec;
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Dispatch, TensorMetadata, backend_extension};
-use burn::tensor::{Shape, Tensor};
+use burn::tensor::Tensor;
 use burn_autograd_core::{Error, Var, apply_rule, check as arguments};
 
 use crate::lu::LuOps;
@@ -104,11 +104,6 @@ pub trait DetOps: LuOps {
         );
         da
     }
-}
-
-/// `[.., 1, 1]` from the shape of a factorisation.
-fn number_shape(packed: &Shape) -> Shape {
-    crate::lu::number_shape(packed)
 }
 
 /// det A for matrices `[.., n, n]`, as `[.., 1, 1]`. The gradient is the matrix of cofactors times ȳ.

@@ -4,8 +4,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};
 use burn_autograd_core::{Var, empty};
 
-use super::number_shape;
-use crate::lu::diagonal;
+use crate::lu::{diagonal, number_shape};
 use crate::support::is_empty;
 
 /// The pivots `[.., n, 1]`.

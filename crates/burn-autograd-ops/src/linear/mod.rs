@@ -244,16 +244,7 @@ pub fn linear_vjp<const D: usize>(
     let check = || -> Result<(), Error> {
         let shape = checked(OPERATION, &x, &weight, bias.as_ref())?;
         arguments::floats(OPERATION, &[("x", &x), ("grad", &grad)])?;
-        if grad.shape() != shape {
-            return Err(Error::new(
-                ErrorKind::Shape,
-                OPERATION,
-                "grad",
-                format!("the output's shape {:?}", shape.to_vec()),
-                format!("{:?}", grad.shape().to_vec()),
-            ));
-        }
-        Ok(())
+        crate::support::cotangent(OPERATION, &shape, &grad.shape())
     };
     check().unwrap_or_else(|error| panic!("{error}"));
     let operands = [grad, x, weight].into_iter().chain(bias).collect();

@@ -230,16 +230,7 @@ pub fn multiply_add_vjp<const D: usize>(
             OPERATION,
             &[("w", &shapes.0), ("x", &shapes.1), ("b", &shapes.2)],
         )?;
-        if grad.shape() != common {
-            return Err(Error::new(
-                burn_autograd_core::ErrorKind::Shape,
-                OPERATION,
-                "grad",
-                format!("the output's shape {:?}", common.to_vec()),
-                format!("{:?}", grad.shape().to_vec()),
-            ));
-        }
-        Ok(())
+        crate::support::cotangent(OPERATION, &common, &grad.shape())
     };
     checked().unwrap_or_else(|error| panic!("{error}"));
     let (dw, dx, db) = <Dispatch as MultiplyAddOps>::multiply_add_vjp(w, x, b, grad);
