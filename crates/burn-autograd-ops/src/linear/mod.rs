@@ -10,9 +10,11 @@
 //! - **Data types**: the float types that the device computes with. Kernels: `f32` and `f64` on Flex
 //!   and NdArray; elsewhere Burn's matrix product, which its fusion knows.
 //! - **Accuracy**: that of a matrix product in the data type, whose terms are summed in blocks; `b̄` is
-//!   summed in `f64` on Flex and NdArray. At most one unit in the last place of Σ |x|·|w| + |b| for each
-//!   term and the bias, and likewise for the gradients (tested for 67 terms against 77 digits).
-//! - **Cost**: transposed operands are read where they are, by their strides.
+//!   summed in `f64` on Flex and NdArray, for `f32` and `f64`. At most one unit in the last place of
+//!   Σ |x|·|w| + |b| for each term and the bias, and likewise for the gradients (tested for 67 terms against
+//!   77 digits).
+//! - **Cost**: for r rows 2·r·i·o operations forward, as many for `x̄` and for `W̄` each, and r·o for `b̄`.
+//!   On Flex and NdArray transposed operands are read where they are, by their strides.
 //! - **Tracking**: each of `x`, `weight`, `bias` may be untracked; only the needed gradients are
 //!   computed, and only the factors that they need are saved, through Burn's checkpointer.
 
