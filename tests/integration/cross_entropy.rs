@@ -446,8 +446,9 @@ fn a_batch_that_is_ignored_as_a_whole() {
             assert_eq!(numbers(losses), [0.0; 2]);
         }
     }
-    for device in cpu() {
-        let (none, targets) = (Tensor::<2>::zeros([0, 3], &device), indices([0], &[], &device));
+    for device in all() {
+        let none: Tensor<2> = tensor([0, 3], &[], &device, DType::F32);
+        let targets = indices([0], &[], &device);
         assert!(numbers(cross_entropy(none.clone(), targets.clone()))[0].is_nan());
         let options = CrossEntropyOptions { reduction: Reduction::Sum, ..Default::default() };
         assert_eq!(numbers(cross_entropy_with(none, targets, &options)), [0.0]);
@@ -496,7 +497,33 @@ fn a_target_that_is_no_class_is_an_error_with_its_row() {
     }
 }
 
-/// Where nobody waits for the device, the row, the mean and the row's gradient are NaN.
+/// 2⁶⁴ − 100 has the bits of −100, the ignored index, and is neither that nor a class.
+#[test]
+fn the_largest_unsigned_targets_are_no_class() {
+    for device in cpu() {
+        let logits = Tensor::<2>::zeros([3, 4], &device);
+        let unsigned = |targets: Vec<u64>| -> Tensor<1, Int> {
+            Tensor::from_data(TensorData::new(targets, [3]), (&device, DType::U64))
+        };
+        let options = |ignore_index| CrossEntropyOptions { ignore_index, ..Default::default() };
+        let targets = unsigned(vec![3, u64::MAX - 99, 0]);
+        let text = "cross_entropy: argument `targets`: expected class indices from 0 to below 4 or \
+                    the ignored index -100, got 18446744073709551516 in row 1";
+        let found = try_cross_entropy_with(logits.clone(), targets.clone(), &options(Some(-100)));
+        assert_eq!(found.unwrap_err().to_string(), text);
+        let panicked = message(|| {
+            let _ = cross_entropy_with(logits.clone(), targets.clone(), &options(Some(-100)));
+        });
+        assert_eq!(panicked, text);
+        // One that the type holds is ignored, and the loss is that of the two others.
+        let targets = unsigned(vec![3, 7, 0]);
+        let loss = try_cross_entropy_with(logits, targets, &options(Some(7))).unwrap();
+        close("ignored", &numbers(loss), &[4f64.ln()], 1e-6);
+    }
+}
+
+/// Where nobody waits for the device, the row and its gradient are NaN, and so are the mean and the
+/// gradients of all of its rows.
 #[test]
 fn a_target_that_is_no_class_gives_nan_on_a_gpu() {
     let Some(device) = wgpu() else { return };
@@ -513,8 +540,16 @@ fn a_target_that_is_no_class_gives_nan_on_a_gpu() {
         let dx = numbers(logits.grad(&(losses * weights).sum().backward()).unwrap());
         let p = 0.5 - 0.5 * smoothing;
         close("gradient", &dx, &[p, -p, f64::NAN, f64::NAN, 0.0, 0.0], 4e-7);
-        let mean = cross_entropy_with(logits, targets, &options);
-        assert!(numbers(mean)[0].is_nan());
+        let mean = cross_entropy_with(logits.clone(), targets, &options);
+        assert!(numbers(mean.clone())[0].is_nan());
+        // Every row is divided by the sum of the weights.
+        let dx = numbers(logits.grad(&mean.backward()).unwrap());
+        close(
+            "gradient of the mean",
+            &dx,
+            &[f64::NAN, f64::NAN, f64::NAN, f64::NAN, 0.0, 0.0],
+            0.0,
+        );
     }
 }
 
@@ -551,7 +586,7 @@ fn bad_arguments_are_refused_by_name() {
             let grad = Tensor::<1>::zeros([2], &device);
             let _ = cross_entropy_vjp(logits.clone(), good(), &Default::default(), grad);
         });
-        let text = "cross_entropy_vjp: argument `grad`: expected the loss's shape [1], got [2]";
+        let text = "cross_entropy_vjp: argument `grad`: expected the output's shape [1], got [2]";
         assert_eq!(panicked, text);
     }
     let devices = all();
@@ -585,7 +620,7 @@ fn what_is_not_differentiated_may_come_from_anywhere() {
         let dx = cross_entropy_vjp(logits.clone(), targets.clone(), &options, loss.ones_like());
         assert!(weight.grad(&dx.sum().backward()).is_none());
         if cpu().contains(&device.clone().inner()) {
-            for dtype in [IntDType::I64, IntDType::I32, IntDType::U8] {
+            for dtype in [IntDType::I64, IntDType::I32, IntDType::U8, IntDType::U64] {
                 let other =
                     cross_entropy_with(logits.clone(), targets.clone().cast(dtype), &options);
                 assert_eq!(numbers(other), numbers(loss.clone()), "{dtype:?}");

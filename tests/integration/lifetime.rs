@@ -131,6 +131,30 @@ fn ten_thousand_steps_leave_no_buffer_behind() {
     }
 }
 
+/// Neither A nor (A·B⁻¹)ᵀ is in the gradient of A.
+#[test]
+fn what_no_gradient_needs_is_not_kept() {
+    let mut regular = vec![0.25; SIDE * SIDE];
+    regular.iter_mut().step_by(SIDE + 1).for_each(|entry| *entry = SIDE as f64);
+    for device in autodiff(cpu()) {
+        let held = |tracked: [bool; 2]| {
+            let before = LIVE.get();
+            let [a, b] = tracked.map(|tracked| {
+                let x: Tensor<2> = tensor([SIDE, SIDE], &regular, &device, DType::F64);
+                if tracked { x.require_grad() } else { x }
+            });
+            let y = trace_inverse(a, b);
+            let held = LIVE.get() - before;
+            drop(y.sum().backward());
+            held
+        };
+        let warm = held([true, true]);
+        assert_eq!(held([true, true]), warm, "{device:?}");
+        assert_eq!(held([true, false]), warm - 2, "{device:?}");
+        assert_eq!(held([false, true]), warm, "{device:?}");
+    }
+}
+
 #[test]
 fn nodes_die_with_their_graph_on_every_device() {
     for device in autodiff(all()) {

@@ -17,6 +17,7 @@ mod checker_structure;
 mod concurrency;
 mod cross_entropy;
 mod devices;
+mod empties;
 mod engine;
 #[cfg(feature = "flex")]
 mod first_operation;

@@ -88,6 +88,6 @@ pub use transform::{
     Jacobian, Pullback, Transform, evaluate, evaluate_all, grad, hessian, hvp, jacobian, jvp,
     nth_derivative, value_and_grad, vjp,
 };
-pub use var::{Index, Mask, Ranges, Var, lay_out};
+pub use var::{Index, Mask, Ranges, Var, empty, lay_out};
 #[cfg(feature = "autodiff")]
 pub use watchdog::hook_time_limit;

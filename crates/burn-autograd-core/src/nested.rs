@@ -2,13 +2,15 @@ use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, AutodiffBackend, Backend, TensorMetadata};
 
+use crate::var::empty;
 use crate::var::layout::for_anything;
 
 /// The vector-Jacobian product of a composition, on the primitives of one backend.
 ///
 /// `function` is run on a new autodiff level over `B`; the result is Σⱼ ⟨cotangentsⱼ, outputsⱼ⟩
 /// differentiated with respect to every input, zeros where nothing depends on it. The result lives
-/// on `B`: if that is itself an autodiff backend, it is tracked, and can be differentiated again.
+/// on `B`: if that is itself an autodiff backend, it is tracked, and can be differentiated again. Where
+/// no output has an element, the result is a constant.
 ///
 /// For extension traits of operations with kernels: call it in a default body, with the trait's own method on
 /// `Autodiff<Self>`, and the product is available on every backend and to any order.
@@ -29,8 +31,10 @@ pub fn vector_jacobian_product<B: Backend, const N: usize, const M: usize>(
     let objective = outputs
         .into_iter()
         .zip(cotangents)
-        .filter(|(output, _)| output.is_tracked())
-        .map(|(output, cotangent)| {
+        .filter(|(output, cotangent)| {
+            if !output.is_tracked() {
+                return false;
+            }
             assert!(
                 output.shape() == cotangent.shape(),
                 "vector_jacobian_product: argument `cotangents`: expected the output's shape {:?}, \
@@ -38,13 +42,17 @@ pub fn vector_jacobian_product<B: Backend, const N: usize, const M: usize>(
                 output.shape().to_vec(),
                 cotangent.shape().to_vec()
             );
+            // What has no elements has no gradient, and nothing is queued for it.
+            output.shape().num_elements() > 0
+        })
+        .map(|(output, cotangent)| {
             let cotangent = for_anything::<B>(cotangent);
             let cotangent = <Level<B> as AutodiffBackend>::from_inner(cotangent);
             Level::<B>::float_sum(Level::<B>::float_mul(output, cotangent))
         })
         .reduce(Level::<B>::float_add);
     let Some(objective) = objective else {
-        return leaves.map(|leaf| zeros_like::<B>(leaf.primitive()));
+        return leaves.map(|leaf| empty::zeros::<B>(leaf.shape(), leaf.primitive()));
     };
     let grads = objective.backward();
     // Where `B` is itself differentiated, this also lays out the gradient that arrives from outside.
@@ -55,5 +63,8 @@ pub fn vector_jacobian_product<B: Backend, const N: usize, const M: usize>(
 }
 
 fn zeros_like<B: Backend>(tensor: &FloatTensor<B>) -> FloatTensor<B> {
+    if tensor.shape().num_elements() == 0 {
+        return empty::zeros::<B>(tensor.shape(), tensor);
+    }
     B::float_zeros(tensor.shape(), &tensor.device(), tensor.dtype().into())
 }

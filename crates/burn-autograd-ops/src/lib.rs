@@ -14,7 +14,7 @@
 //! | [`inverse`](mod@inverse) | A⁻¹ | −Yᵀ·Ȳ·Yᵀ | the output |
 //! | [`trace`](mod@trace) | Σ aᵢᵢ | ȳ·I | nothing |
 //! | [`det`](mod@det) | det A; the sign and ln\|det A\| | ȳ times the cofactors; ȳ·A⁻ᵀ | A, its factors |
-//! | [`trace_inverse`](mod@trace_inverse) | (A·B⁻¹)ᵀ + tr(A)·B | (B⁻¹·G)ᵀ + ⟨G, B⟩·I; −Y₁·(B⁻¹·G)ᵀ + tr(A)·G | A, B, its factors, Y₁ = (A·B⁻¹)ᵀ |
+//! | [`trace_inverse`](mod@trace_inverse) | (A·B⁻¹)ᵀ + tr(A)·B | (B⁻¹·G)ᵀ + ⟨G, B⟩·I; −Y₁·(B⁻¹·G)ᵀ + tr(A)·G | B, its factors; for B̄ also A and Y₁ = (A·B⁻¹)ᵀ |
 //! | [`condition_estimate`](mod@condition_estimate) | ‖A‖₁·‖A⁻¹‖₁ | none | nothing |
 //!
 //! Each is a folder: `mod.rs` has the definition and what users call, `spec.rs` forward and backward

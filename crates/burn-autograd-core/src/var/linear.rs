@@ -4,6 +4,7 @@ use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::Shape;
 
 use super::Var;
+use super::empty::zeros;
 use crate::{Error, ErrorKind};
 
 impl<B: Backend> Var<B> {
@@ -101,5 +102,5 @@ fn product<B: Backend>(
         left.iter().zip(right.iter()).map(|(a, b)| if *a == 1 { *b } else { *a }).collect();
     shape[rank - 2] = left[rank - 2];
     shape[rank - 1] = right[rank - 1];
-    B::float_zeros(Shape::from(shape), &a.device(), a.dtype().into())
+    zeros::<B>(Shape::from(shape), &a)
 }

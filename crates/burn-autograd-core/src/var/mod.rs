@@ -1,6 +1,7 @@
 //! [`Var`] and its operations, each with its derivative beside it.
 
 mod elementwise;
+pub mod empty;
 mod index;
 pub(crate) mod layout;
 mod linear;
@@ -269,20 +270,32 @@ impl<B: Backend> Var<B> {
     /// A constant tensor of ones with the same shape, data type and device.
     #[must_use]
     pub fn ones_like(&self) -> Self {
-        Self::made(B::float_ones(self.shape(), &self.device(), self.dtype().into()))
+        let (shape, dtype, device) = (self.shape(), self.dtype(), self.device());
+        if shape.num_elements() == 0 {
+            return Self::made(empty::constant::<B>(shape, 1.0, dtype, &device));
+        }
+        Self::made(B::float_ones(shape, &device, dtype.into()))
     }
 
     /// A constant tensor of zeros with the same shape, data type and device.
     #[must_use]
     pub fn zeros_like(&self) -> Self {
-        Self::made(B::float_zeros(self.shape(), &self.device(), self.dtype().into()))
+        let (shape, dtype, device) = (self.shape(), self.dtype(), self.device());
+        if shape.num_elements() == 0 {
+            return Self::made(empty::constant::<B>(shape, 0.0, dtype, &device));
+        }
+        Self::made(B::float_zeros(shape, &device, dtype.into()))
     }
 
     /// A constant tensor of one value, with the data type and device of this one.
     #[must_use]
     pub fn full(&self, shape: impl Into<Shape>, value: f64) -> Self {
-        let (device, dtype) = (self.device(), self.dtype());
-        Self::made(B::float_full(shape.into(), value.into(), &device, dtype.into()))
+        let shape: Shape = shape.into();
+        let (dtype, device) = (self.dtype(), self.device());
+        if shape.num_elements() == 0 {
+            return Self::made(empty::constant::<B>(shape, value, dtype, &device));
+        }
+        Self::made(B::float_full(shape, value.into(), &device, dtype.into()))
     }
 
     /// Refuses an operand of another data type or device.

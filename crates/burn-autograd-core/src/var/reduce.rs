@@ -3,6 +3,7 @@
 use burn::backend::{Backend, TensorMetadata, get_device_settings};
 use burn::tensor::Shape;
 
+use super::empty::zeros;
 use super::layout::for_reduction;
 use super::{Index, Var};
 use crate::{Error, ErrorKind};
@@ -32,7 +33,7 @@ impl<B: Backend> Var<B> {
             |_| shape,
             |[x]| {
                 if x.shape().num_elements() == 0 {
-                    return B::float_zeros(Shape::new([1]), &x.device(), x.dtype().into());
+                    return zeros::<B>(Shape::new([1]), &x);
                 }
                 B::float_sum(x)
             },

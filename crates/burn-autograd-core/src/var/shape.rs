@@ -6,6 +6,7 @@ use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::{Shape, Slice};
 
 use super::Var;
+use super::empty::zeros;
 use super::layout::{for_reduction, lay_out, settled};
 use crate::tape::Edge;
 use crate::{Error, ErrorKind, check};
@@ -180,7 +181,7 @@ impl<B: Backend> Var<B> {
             |_| from,
             |[x]| {
                 if to.num_elements() == 0 {
-                    return B::float_zeros(to, &x.device(), x.dtype().into());
+                    return zeros::<B>(to, &x);
                 }
                 B::float_expand(x, to)
             },
@@ -218,7 +219,7 @@ impl<B: Backend> Var<B> {
                 if empty {
                     // A sum over nothing, which Burn's reductions refuse on some backends
                     // (burn #5310).
-                    return B::float_zeros(to, &x.device(), x.dtype().into());
+                    return zeros::<B>(to, &x);
                 }
                 let x = for_reduction::<B>(x);
                 dims.into_iter().fold(x, |sum, dim| B::float_sum_dim(sum, dim))
@@ -264,7 +265,7 @@ impl<B: Backend> Var<B> {
             |_| full,
             move |[x]| {
                 if sizes.num_elements() == 0 {
-                    return B::float_zeros(sizes, &x.device(), x.dtype().into());
+                    return zeros::<B>(sizes, &x);
                 }
                 B::float_slice(x, &slices(&block))
             },
@@ -283,11 +284,11 @@ impl<B: Backend> Var<B> {
             [self.clone()],
             |_| block.to_vec(),
             move |[x]| {
-                let zeros = B::float_zeros(shape, &x.device(), x.dtype().into());
                 if x.shape().num_elements() == 0 {
-                    return zeros;
+                    return zeros::<B>(shape, &x);
                 }
-                B::float_slice_assign(zeros, &slices(&ranges), x)
+                let whole = B::float_zeros(shape, &x.device(), x.dtype().into());
+                B::float_slice_assign(whole, &slices(&ranges), x)
             },
             |block, g, _| [Some(g.slice(block.as_slice()))],
         )
@@ -331,7 +332,7 @@ impl<B: Backend> Var<B> {
         whole[dim] = sizes.iter().sum();
         let filled: Vec<_> = parts.iter().filter(|part| part.shape().num_elements() > 0).collect();
         let tensor = if filled.is_empty() {
-            B::float_zeros(Shape::from(whole), &first.device(), first.dtype().into())
+            zeros::<B>(Shape::from(whole), first.raw())
         } else {
             B::float_cat(filled.into_iter().map(|part| part.raw().clone()).collect(), dim)
         };

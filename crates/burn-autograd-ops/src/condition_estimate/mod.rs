@@ -3,18 +3,19 @@
 //! The relative error of a solution is about κ₁ times that of its right-hand side and of the
 //! arithmetic: of 16 digits, log₁₀ κ₁ are lost.
 //!
-//! - **Definition**: ‖A‖₁ is the largest sum of magnitudes in a column. The inverse is computed, so
-//!   that the number is that of the formula, off by the accuracy of the inverse: for κ₁ near 1⁄ε only
-//!   its order of magnitude means anything. An exactly singular matrix has ∞, one with an
+//! - **Definition**: ‖A‖₁ is the largest sum of magnitudes in a column. Nothing is estimated but for
+//!   rounding: the whole inverse is computed, and the number is that of the formula, off by the accuracy of
+//!   the inverse. For κ₁ near 1⁄ε only its order of magnitude means anything. An exactly singular matrix has ∞, one with an
 //!   entry that is not finite NaN, the 0×0 matrix 0.
 //! - **Shapes**: `[.., n, n]` gives `[.., 1, 1]`.
 //! - **Data types**: those of [`inverse`](mod@crate::inverse).
 //! - **Derivative**: none; the result is a constant.
-//! - **Cost**: 2⅔n³ operations.
+//! - **Cost**: 2⅔n³ operations, for a factorisation and the inverse. The matrix is factored anew, also
+//!   where a solution with it has factored it before.
 
 use burn::backend::{Dispatch, TensorMetadata as _};
 use burn::tensor::Tensor;
-use burn_autograd_core::{Error, Var, check as arguments};
+use burn_autograd_core::{Error, Var, check as arguments, empty};
 
 use crate::inverse::InverseOps;
 use crate::lu::arguments::factored;
@@ -69,7 +70,7 @@ pub fn try_condition_estimate<const D: usize>(a: Tensor<D>) -> Result<Tensor<D>,
 fn number(a: &Var) -> Var {
     let a = a.detach();
     if a.shape().num_elements() == 0 {
-        return a.full(number_shape(&a.shape()), 0.0);
+        return Var::new(empty::zeros::<Dispatch>(number_shape(&a.shape()), a.primitive()));
     }
     let inverse = Var::new(<Dispatch as InverseOps>::inverse(a.primitive().clone()));
     let (rows, columns) = (a.rank() - 2, a.rank() - 1);

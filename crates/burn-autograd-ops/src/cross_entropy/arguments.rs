@@ -1,5 +1,7 @@
 //! What is refused, and arguments in the form that the backends take.
 
+use std::fmt::Display;
+
 use burn::backend::{Dispatch, DispatchTensor, TensorMetadata};
 use burn::tensor::{DType, Int, Tensor};
 use burn_autograd_core::{Error, ErrorKind, check as arguments};
@@ -24,7 +26,7 @@ pub(super) fn holds(dtype: DType, value: i64) -> bool {
 }
 
 /// The error about a target that is no class.
-fn no_class(row: usize, value: i64, classes: usize, ignore_index: Option<i64>) -> Error {
+fn no_class(row: usize, value: impl Display, classes: usize, ignore_index: Option<i64>) -> Error {
     let ignored = match ignore_index {
         Some(index) => format!(" or the ignored index {index}"),
         None => String::new(),
@@ -38,16 +40,34 @@ fn no_class(row: usize, value: i64, classes: usize, ignore_index: Option<i64>) -
     )
 }
 
+/// Whether a target is a class, or ignored.
+fn is_known(target: i64, classes: usize, ignore_index: Option<i64>) -> bool {
+    usize::try_from(target).is_ok_and(|target| target < classes) || Some(target) == ignore_index
+}
+
+/// Unsigned targets in the signed type, or the error about the first that is no class and not ignored. A
+/// cast would make negative numbers of the largest, and of one of these the ignored index.
+pub(super) fn from_unsigned(
+    targets: &[u64],
+    classes: usize,
+    ignore_index: Option<i64>,
+) -> Result<Vec<i64>, Error> {
+    let signed = |(row, &target): (usize, &u64)| {
+        i64::try_from(target)
+            .ok()
+            .filter(|target| is_known(*target, classes, ignore_index))
+            .ok_or_else(|| no_class(row, target, classes, ignore_index))
+    };
+    targets.iter().enumerate().map(signed).collect()
+}
+
 /// The first target that is no class and not ignored.
 pub(super) fn check_targets(
     targets: &[i64],
     classes: usize,
     ignore_index: Option<i64>,
 ) -> Result<(), Error> {
-    let known = |target: i64| {
-        usize::try_from(target).is_ok_and(|target| target < classes) || Some(target) == ignore_index
-    };
-    match targets.iter().position(|target| !known(*target)) {
+    match targets.iter().position(|target| !is_known(*target, classes, ignore_index)) {
         Some(row) => Err(no_class(row, targets[row], classes, ignore_index)),
         None => Ok(()),
     }
@@ -124,6 +144,16 @@ pub(super) fn check_arguments(
     Ok(())
 }
 
+/// The targets as one row. Those that are one already stay as they are: fusion would queue an operation,
+/// and loses results that stand beside one on an empty tensor.
+pub(super) fn flat<const DT: usize>(targets: Tensor<DT, Int>) -> DispatchTensor {
+    if DT == 1 {
+        return targets.into_dispatch();
+    }
+    let rows = targets.shape().num_elements();
+    targets.reshape([rows]).into_dispatch()
+}
+
 impl Arguments {
     pub(super) fn new<const D: usize, const DT: usize>(
         operation: &'static str,
@@ -155,15 +185,20 @@ impl Arguments {
             ignore_index: options.ignore_index,
             label_smoothing: options.label_smoothing,
         };
-        Ok(Self { logits, targets: targets.reshape([rows]).into_dispatch(), weight, settings })
+        Ok(Self { logits, targets: flat(targets), weight, settings })
     }
 
     /// Reads the targets back and checks them.
     pub(super) fn checked(self) -> Result<Self, Error> {
-        let classes = self.logits.shape()[1];
-        let targets: Vec<i64> =
-            Tensor::<1, Int>::from_dispatch(self.targets.clone()).into_data().iter().collect();
-        check_targets(&targets, classes, self.settings.ignore_index)?;
+        let (classes, ignore_index) = (self.logits.shape()[1], self.settings.ignore_index);
+        let targets = Tensor::<1, Int>::from_dispatch(self.targets.clone()).into_data();
+        if targets.dtype() == DType::U64 {
+            let targets: Vec<u64> = targets.iter().collect();
+            from_unsigned(&targets, classes, ignore_index)?;
+        } else {
+            let targets: Vec<i64> = targets.iter().collect();
+            check_targets(&targets, classes, ignore_index)?;
+        }
         Ok(self)
     }
 

@@ -1,9 +1,10 @@
 use burn::backend::ops::{FloatTensorOps, IntTensorOps};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Flex, TensorMetadata};
-use burn::tensor::{DType, FloatDType, IntDType};
-use burn_flex::FlexTensor;
+use burn::tensor::{Bytes, DType, FloatDType, IntDType};
+use burn_flex::{FlexTensor, Layout};
 
+use super::arguments::from_unsigned;
 use super::kernel::{self, Problem};
 use super::{CrossEntropyOps, Settings};
 use crate::support::{Real, flex};
@@ -53,8 +54,16 @@ impl CrossEntropyOps for Flex {
 }
 
 /// The targets as the kernels take them.
-fn indices(targets: IntTensor<Flex>) -> FlexTensor {
-    Flex::int_cast(targets, IntDType::I64).to_contiguous()
+fn indices(targets: IntTensor<Flex>, classes: usize, ignore_index: Option<i64>) -> FlexTensor {
+    if targets.dtype() != DType::U64 {
+        return Flex::int_cast(targets, IntDType::I64).to_contiguous();
+    }
+    let targets = targets.to_contiguous();
+    let unsigned = targets.as_slice::<u64>().expect("the targets were made contiguous");
+    let found =
+        from_unsigned(unsigned, classes, ignore_index).unwrap_or_else(|error| panic!("{error}"));
+    let layout = Layout::contiguous(targets.shape());
+    FlexTensor::new(Bytes::from_elems(found), layout, DType::I64)
 }
 
 /// Runs a kernel with what the rows are compared with.
@@ -65,7 +74,7 @@ fn with<T: Real, R>(
     settings: Settings,
     run: impl FnOnce(Problem<'_, T>) -> R,
 ) -> R {
-    let targets = indices(targets);
+    let targets = indices(targets, classes, settings.ignore_index);
     let weight = settings.weighted.then(|| weight.to_contiguous());
     run(Problem {
         classes,

@@ -1,6 +1,6 @@
 //! The functions, and those that return an error instead of a panic.
 
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{Int, Shape, Tensor};
 use burn_autograd_core::Error;
 
 use super::arguments::Arguments;
@@ -158,7 +158,7 @@ pub fn cross_entropy_unreduced<const D: usize, const DT: usize>(
 ) -> Tensor<DT> {
     let shape = targets.shape();
     Arguments::new(OPERATION, logits, targets, options, None)
-        .map(|arguments| Tensor::<1>::from_dispatch(arguments.run()).reshape(shape))
+        .map(|arguments| shaped(arguments, shape))
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -190,5 +190,14 @@ pub fn try_cross_entropy_unreduced<const D: usize, const DT: usize>(
 ) -> Result<Tensor<DT>, Error> {
     let shape = targets.shape();
     let arguments = Arguments::new(OPERATION, logits, targets, options, None)?.checked()?;
-    Ok(Tensor::<1>::from_dispatch(arguments.run()).reshape(shape))
+    Ok(shaped(arguments, shape))
+}
+
+/// The losses in the targets' shape.
+fn shaped<const DT: usize>(arguments: Arguments, shape: Shape) -> Tensor<DT> {
+    let losses = arguments.run();
+    match DT {
+        1 => Tensor::from_dispatch(losses),
+        _ => Tensor::<1>::from_dispatch(losses).reshape(shape),
+    }
 }

@@ -4,7 +4,7 @@ use burn::backend::Dispatch;
 use burn::tensor::{Int, Tensor};
 use burn_autograd_core::{Var, apply_rule};
 
-use super::arguments::{axes, check_arguments};
+use super::arguments::{axes, check_arguments, flat};
 use super::{
     CrossEntropy, CrossEntropyOptions, OPERATION, Reduction, Settings, cross_entropy_unreduced,
     cross_entropy_with,
@@ -97,13 +97,13 @@ fn on_tape<const DT: usize>(
     .unwrap_or_else(|error| panic!("{error}"));
     let shape = logits.shape();
     let rows = targets.shape().num_elements();
-    let flat = match shape.num_dims() {
+    let logits = match shape.num_dims() {
         2 => logits.clone(),
         rank => logits.permute(&axes(rank).0).reshape([rows, shape[1]]),
     };
     let weight = options.weight.clone().map(|weight| weight.inner().into_dispatch());
     let rule = CrossEntropy {
-        targets: targets.reshape([rows]).into_dispatch(),
+        targets: flat(targets),
         settings: Settings {
             reduction,
             weighted: weight.is_some(),
@@ -112,6 +112,6 @@ fn on_tape<const DT: usize>(
         },
         weight,
     };
-    let [loss] = apply_rule::<Dispatch, _, 1, 1>(&rule, [flat]);
+    let [loss] = apply_rule::<Dispatch, _, 1, 1>(&rule, [logits]);
     loss
 }

@@ -19,8 +19,9 @@
 //!   batch, or one that is ignored as a whole, the sum is 0, and the mean 0 ÷ 0 = NaN, as in PyTorch.
 //! - **Targets**: any integer type. One that is no class and not ignored is an error that names its
 //!   row (counted over all dimensions of the targets), on the CPU backends always. A GPU would have to be
-//!   waited for: there the `try_` forms do that, and the others give NaN for the row, for the mean and
-//!   for the row's gradient.
+//!   waited for: there the `try_` forms do that, and the others give NaN: for the row's loss and the
+//!   sum and mean that it is in, and for the row's gradient. The gradient of a mean is divided by the sum of
+//!   the weights, which is NaN then: that of every row is, but for those that are ignored.
 //! - **Class weights** are constants: no gradient flows to them.
 //! - **Data types**: the float types that the device computes with; `f16` and `bf16` are computed in
 //!   `f32`, and rounded once. Kernels: `f32` and `f64` on Flex and NdArray, every float type of the
@@ -30,8 +31,9 @@
 //!   (tested against `f64`; found: 4, 19 and 6·10⁻⁸·g). What counts is that x − m is rounded, by up to
 //!   half a unit of 16, and that eˣ⁻ᵐ is off by as much. Sums run in `f64`, over parts of at most sixteen
 //!   terms in the data type; a loss far below 1 is as accurate as any other.
-//! - **Cost**: logits are read once for the loss, and once more for the gradient, which is written
-//!   once, over the logits where nobody else holds them. There is no matrix of ones and zeros. Logits
+//! - **Cost**: on Flex and NdArray the logits come from memory once for the loss, and once more for the
+//!   gradient, which is written once, over the logits where nobody else holds them. The CubeCL kernels
+//!   read them twice for the loss, for the maximum and for the sum, and write the gradient elsewhere. There is no matrix of ones and zeros. Logits
 //!   of more than two dimensions are first put in the order `[n, d₁, …, c]`.
 //! - **Saved**: the logits, through Burn's checkpointer, and two numbers for each row: its maximum m and
 //!   Σ eˣ⁻ᵐ.

@@ -1,9 +1,11 @@
+use ::ndarray::Array1;
 use burn::backend::ops::IntTensorOps;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{NdArray, TensorMetadata};
 use burn::tensor::{DType, IntDType};
-use burn_ndarray::NdArrayTensor;
+use burn_ndarray::{NdArrayTensor, SharedArray};
 
+use super::arguments::from_unsigned;
 use super::kernel::{self, Problem};
 use super::{CrossEntropyOps, Settings};
 use crate::support::ndarray::{self, Stored};
@@ -40,6 +42,28 @@ impl CrossEntropyOps for NdArray {
     }
 }
 
+/// The targets as the kernels take them.
+fn indices(
+    targets: IntTensor<NdArray>,
+    classes: usize,
+    ignore_index: Option<i64>,
+) -> SharedArray<i64> {
+    match targets {
+        NdArrayTensor::U64(storage) => {
+            let unsigned = storage.into_shared();
+            let unsigned = unsigned.as_standard_layout();
+            let unsigned = unsigned.as_slice().expect("the targets were put in row-major order");
+            let found = from_unsigned(unsigned, classes, ignore_index)
+                .unwrap_or_else(|error| panic!("{error}"));
+            Array1::from(found).into_dyn().into_shared()
+        }
+        other => match NdArray::int_cast(other, IntDType::I64) {
+            NdArrayTensor::I64(storage) => storage.into_shared(),
+            other => panic!("expected a cast to I64, got {:?}", other.dtype()),
+        },
+    }
+}
+
 /// Runs a kernel with what the rows are compared with.
 fn with<T: Stored, R>(
     classes: usize,
@@ -48,10 +72,7 @@ fn with<T: Stored, R>(
     settings: Settings,
     run: impl FnOnce(Problem<'_, T>) -> R,
 ) -> R {
-    let targets = match NdArray::int_cast(targets, IntDType::I64) {
-        NdArrayTensor::I64(storage) => storage.into_shared(),
-        other => panic!("expected a cast to I64, got {:?}", other.dtype()),
-    };
+    let targets = indices(targets, classes, settings.ignore_index);
     let targets = targets.as_standard_layout();
     let weight = settings.weighted.then(|| ndarray::contiguous::<T>(weight));
     run(Problem {

@@ -3,7 +3,7 @@
 use burn::backend::tensor::{BoolTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata, get_device_settings};
 use burn::tensor::{DType, Shape};
-use burn_autograd_core::{Context, Index, Mask, Rule, Saved, Var, apply_rule};
+use burn_autograd_core::{Context, Index, Mask, Rule, Saved, Var, apply_rule, empty};
 
 use super::arguments::holds;
 use super::{Reduction, Settings, wide};
@@ -146,6 +146,9 @@ pub(super) fn reduce<B: Backend>(
     settings: Settings,
     dtype: DType,
 ) -> (Var<B>, Var<B>) {
+    if losses.shape().num_elements() == 0 {
+        return reduce_nothing(weights, settings, dtype);
+    }
     let (loss, total) = match settings.reduction {
         None => (losses, weights.full([1], 1.0)),
         Some(Reduction::Sum) => (losses.sum(), weights.full([1], 1.0)),
@@ -157,6 +160,23 @@ pub(super) fn reduce<B: Backend>(
     (cast(&loss, dtype), total)
 }
 
+/// The same without rows: 0 is the sum, and 0 ÷ 0 the mean.
+fn reduce_nothing<B: Backend>(
+    weights: &Var<B>,
+    settings: Settings,
+    dtype: DType,
+) -> (Var<B>, Var<B>) {
+    let (size, loss, total) = match settings.reduction {
+        None => (0, 0.0, 1.0),
+        Some(Reduction::Sum) => (1, 0.0, 1.0),
+        Some(Reduction::Mean) => (1, f64::NAN, 0.0),
+    };
+    let constant = |size: usize, value: f64, dtype: DType| {
+        Var::new(empty::constant::<B>(Shape::new([size]), value, dtype, &weights.device()))
+    };
+    (constant(size, loss, dtype), constant(1, total, weights.dtype()))
+}
+
 /// The gradient of each row's loss, `[n]`, in the data type of the sums.
 pub(super) fn row_gradients<B: Backend>(
     grad: &Var<B>,
@@ -164,6 +184,10 @@ pub(super) fn row_gradients<B: Backend>(
     rows: usize,
     settings: Settings,
 ) -> Var<B> {
+    if rows == 0 {
+        let (dtype, device) = (wide(grad.dtype()), grad.device());
+        return Var::new(empty::constant::<B>(Shape::new([0]), 0.0, dtype, &device));
+    }
     let grad = cast(grad, wide(grad.dtype()));
     match (settings.reduction, total) {
         (None, _) => grad,

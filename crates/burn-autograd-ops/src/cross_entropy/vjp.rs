@@ -2,7 +2,7 @@
 
 use burn::backend::{Dispatch, DispatchTensor, TensorMetadata};
 use burn::tensor::{Int, Tensor};
-use burn_autograd_core::{Error, ErrorKind, check as arguments};
+use burn_autograd_core::{Error, check as arguments};
 
 use super::arguments::{Arguments, axes};
 use super::{CrossEntropyOps, CrossEntropyOptions, Reduction};
@@ -84,19 +84,10 @@ fn product<const D: usize, const DT: usize>(
 ) -> Tensor<D> {
     const OPERATION: &str = "cross_entropy_vjp";
     let shape = logits.dims();
-    let checked = || {
+    let checked = || -> Result<Arguments, Error> {
         let arguments = Arguments::new(OPERATION, logits, targets, options, reduction)?;
         arguments::floats(OPERATION, &[("logits", &arguments.logits), ("grad", &grad)])?;
-        let got = grad.shape().to_vec();
-        if got != expected {
-            return Err(Error::new(
-                ErrorKind::Shape,
-                OPERATION,
-                "grad",
-                format!("the loss's shape {expected:?}"),
-                format!("{got:?}"),
-            ));
-        }
+        crate::support::cotangent(OPERATION, expected, &grad.shape())?;
         Ok(arguments)
     };
     let Arguments { logits, targets, weight, settings } =
@@ -104,7 +95,10 @@ fn product<const D: usize, const DT: usize>(
     let weight = weight
         .unwrap_or_else(|| Tensor::<2>::from_dispatch(logits.clone()).inner().into_dispatch());
     let count = if reduction.is_some() { 1 } else { targets.shape().num_elements() };
-    let grad = Tensor::<DT>::from_dispatch(grad).reshape([count]).into_dispatch();
+    let grad = match expected.len() {
+        1 => grad,
+        _ => Tensor::<DT>::from_dispatch(grad).reshape([count]).into_dispatch(),
+    };
     let dx =
         <Dispatch as CrossEntropyOps>::cross_entropy_vjp(logits, targets, weight, grad, settings);
     if D == 2 {

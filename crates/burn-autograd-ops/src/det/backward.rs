@@ -30,6 +30,8 @@ impl<B: DetOps> Rule<B, 2> for Det {
     fn backward(&self, ctx: Saved<B>, [grad]: [Var<B>; 1]) -> [Option<Var<B>>; 2] {
         let mut saved = ctx.into_all_tensors().into_iter();
         let da = match (saved.next(), saved.next(), saved.next()) {
+            // The gradient is empty, too.
+            (Some(a), ..) if a.shape().num_elements() == 0 => a.zeros_like(),
             (Some(a), None, _) => grad * spec::cofactors(&a),
             (Some(a), Some(packed), Some(y)) => inverse_transpose(&a, &packed, &(grad * y)),
             _ => panic!("det: the forward saved no matrix"),
@@ -55,6 +57,9 @@ impl<B: DetOps> Rule<B, 2, 2> for LogAbsDet {
 
     fn backward(&self, ctx: Saved<B>, [_, grad]: [Var<B>; 2]) -> [Option<Var<B>>; 2] {
         let [a, packed] = ctx.into_tensors();
+        if a.shape().num_elements() == 0 {
+            return [Some(a.zeros_like()), None];
+        }
         [Some(inverse_transpose(&a, &packed, &grad)), None]
     }
 }

@@ -2,7 +2,8 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::DType;
 
-use super::{DetOps, kernel, number_shape, spec};
+use super::{DetOps, kernel, spec};
+use crate::lu::number_shape;
 use crate::support::Real;
 use crate::support::flex::{forwards, from_vec, in_single, matrices};
 

@@ -2,7 +2,8 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{NdArray, TensorMetadata};
 use burn::tensor::DType;
 
-use super::{DetOps, kernel, number_shape, spec};
+use super::{DetOps, kernel, spec};
+use crate::lu::number_shape;
 use crate::support::ndarray::{Stored, contiguous, from_vec, matrices};
 
 impl DetOps for NdArray {

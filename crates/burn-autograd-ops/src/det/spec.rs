@@ -1,19 +1,19 @@
 //! The determinants in Burn's own operations, from the factors.
 
-use burn::backend::Backend;
 use burn::backend::tensor::FloatTensor;
-use burn_autograd_core::Var;
+use burn::backend::{Backend, TensorMetadata};
+use burn_autograd_core::{Var, empty};
 
-use super::number_shape;
-use crate::lu::diagonal;
+use crate::lu::{diagonal, number_shape};
+use crate::support::is_empty;
 
 /// The pivots `[.., n, 1]`.
 fn pivots<B: Backend>(packed: &Var<B>) -> Var<B> {
     diagonal(packed, packed.shape()[packed.rank() - 1])
 }
 
-/// The product over the second dimension from the end, in pairs; 1 of nothing. (Burn's own product
-/// goes through logarithms, and is NaN for negative numbers.)
+/// The product over the second dimension from the end, in pairs. (Burn's own product goes through
+/// logarithms, and is NaN for negative numbers.)
 fn product<B: Backend>(x: Var<B>) -> Var<B> {
     let dim = x.rank() - 2;
     let mut x = x;
@@ -24,15 +24,12 @@ fn product<B: Backend>(x: Var<B>) -> Var<B> {
     };
     loop {
         let n = x.shape()[dim];
-        match n {
-            0 => return x.full(number_shape(&x.shape()), 1.0),
-            1 => return x,
-            _ => {
-                let half = n / 2;
-                let pairs = part(&x, 0, half) * part(&x, half, 2 * half);
-                x = if n % 2 == 1 { Var::cat(&[pairs, part(&x, n - 1, n)], dim) } else { pairs };
-            }
+        if n == 1 {
+            return x;
         }
+        let half = n / 2;
+        let pairs = part(&x, 0, half) * part(&x, half, 2 * half);
+        x = if n % 2 == 1 { Var::cat(&[pairs, part(&x, n - 1, n)], dim) } else { pairs };
     }
 }
 
@@ -46,9 +43,6 @@ fn parity<B: Backend>(packed: &Var<B>) -> Var<B> {
     let column = row.transpose();
     let mut square = shape.clone();
     square[rank - 2] = n;
-    if square.iter().product::<usize>() == 0 {
-        return packed.full(number_shape(&packed.shape()), 1.0);
-    }
     // Entry (i, j) is 1 where j comes after i and is smaller.
     let ints = burn::backend::get_device_settings::<B>(&packed.device()).int_dtype;
     let range = B::int_arange(0..n as i64, &packed.device(), ints);
@@ -66,24 +60,29 @@ fn parity<B: Backend>(packed: &Var<B>) -> Var<B> {
     1.0 - odd(odd(counts).sum_dim(rank - 2)) * 2.0
 }
 
+/// One number for each 0×0 matrix, or for none.
+fn of_nothing<B: Backend>(packed: &FloatTensor<B>, value: f64) -> FloatTensor<B> {
+    let shape = number_shape(&packed.shape());
+    empty::constant::<B>(shape, value, packed.dtype(), &packed.device())
+}
+
 /// det A.
 pub(super) fn det<B: Backend>(packed: FloatTensor<B>) -> FloatTensor<B> {
+    if is_empty(&packed) {
+        return of_nothing::<B>(&packed, 1.0);
+    }
     let packed = Var::<B>::new(packed);
     (product(pivots(&packed)) * parity(&packed)).into_primitive()
 }
 
 /// The sign of det A, and ln|det A|.
 pub(super) fn log_abs_det<B: Backend>(packed: FloatTensor<B>) -> (FloatTensor<B>, FloatTensor<B>) {
+    if is_empty(&packed) {
+        return (of_nothing::<B>(&packed, 1.0), of_nothing::<B>(&packed, 0.0));
+    }
     let packed = Var::<B>::new(packed);
     let pivots = pivots(&packed);
     let dim = pivots.rank() - 2;
-    if pivots.shape().num_elements() == 0 {
-        let shape = number_shape(&packed.shape());
-        return (
-            packed.full(shape.clone(), 1.0).into_primitive(),
-            packed.full(shape, 0.0).into_primitive(),
-        );
-    }
     let sign = product(pivots.sign() + &pivots * 0.0) * parity(&packed);
     (sign.into_primitive(), pivots.abs().log().sum_dim(dim).into_primitive())
 }

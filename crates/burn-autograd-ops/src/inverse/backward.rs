@@ -17,6 +17,9 @@ impl<B: InverseOps> Rule<B, 1> for Inverse {
 
     fn backward(&self, ctx: Saved<B>, [grad]: [Var<B>; 1]) -> [Option<Var<B>>; 1] {
         let [y] = ctx.into_tensors();
+        if grad.shape().num_elements() == 0 {
+            return [Some(grad)];
+        }
         let y = y.transpose();
         [Some(-y.matmul(&grad).matmul(&y))]
     }

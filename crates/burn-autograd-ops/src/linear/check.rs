@@ -6,9 +6,7 @@ use burn_autograd_gradcheck::suite::{Case, draw};
 use burn_autograd_gradcheck::{SplitMix64, Subject};
 
 use super::{linear, linear_vjp};
-
-const EMPTY: &str = "Burn 0.22.1's fusion loses results of non-empty tensors that are queued together with \
-                     an operation on an empty one (empty tensors: burn #5310)";
+use crate::check::EMPTY;
 
 /// A product and an addition for each of up to ten terms, and the bias; they may cancel.
 const ROUNDINGS: f64 = 21.0;

@@ -152,30 +152,11 @@ pub(crate) fn cotangent(operation: &str, a: &Shape, b: &Shape, grad: &Shape) -> 
             *size = *left;
         }
     }
-    if grad.to_vec() == expected {
-        return Ok(());
-    }
-    Err(Error::new(
-        ErrorKind::Shape,
-        operation.to_owned(),
-        "grad",
-        format!("the output's shape {expected:?}"),
-        format!("{:?}", grad.to_vec()),
-    ))
+    crate::support::cotangent(operation, &expected, grad)
 }
 
 /// Checks a cotangent of one number for each matrix.
 #[cfg(feature = "autodiff")]
 pub(crate) fn number(operation: &str, a: &Shape, grad: &Shape) -> Result<(), Error> {
-    let expected = super::number_shape(a);
-    if *grad == expected {
-        return Ok(());
-    }
-    Err(Error::new(
-        ErrorKind::Shape,
-        operation.to_owned(),
-        "grad",
-        format!("the output's shape {:?}", expected.to_vec()),
-        format!("{:?}", grad.to_vec()),
-    ))
+    crate::support::cotangent(operation, &super::number_shape(a), grad)
 }

@@ -2,7 +2,7 @@
 //! Ā = −B̄·Xᵀ, or, for Aᵀ·X = B, B̄ = A⁻¹ X̄ and Ā = −X·B̄ᵀ. The factors themselves are constants: what
 //! depends on A is told by A, at every order.
 
-use burn_autograd_core::{Context, Rule, Saved, Var, apply_rule};
+use burn_autograd_core::{Context, Rule, Saved, Var, apply_rule, empty};
 
 use super::LuOps;
 
@@ -50,6 +50,10 @@ impl<B: LuOps> Rule<B, 3> for LuSolve {
     fn backward(&self, ctx: Saved<B>, [grad]: [Var<B>; 1]) -> [Option<Var<B>>; 3] {
         let (needs_a, needs_b) = (ctx.needs(0), ctx.needs(2));
         let (a_shape, b_shape) = (ctx.input_shape(0).clone(), ctx.input_shape(2).clone());
+        if grad.shape().num_elements() == 0 {
+            let zeros = |shape| Var::new(empty::zeros::<B>(shape, grad.constant().primitive()));
+            return [needs_a.then(|| zeros(a_shape)), None, needs_b.then(|| zeros(b_shape))];
+        }
         let mut saved = ctx.into_all_tensors().into_iter();
         let (Some(a), Some(packed), x) = (saved.next(), saved.next(), saved.next()) else {
             panic!("lu_solve: the forward saved no factorisation")

@@ -1,5 +1,5 @@
 //! Of each factor only what the other one's gradient needs is saved; only the needed gradients are
-//! computed, in one pass.
+//! computed, in one call.
 
 use burn_autograd_core::{Context, Floats, Rule, Saved, Var};
 

@@ -3,7 +3,7 @@
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::Shape;
-use burn_autograd_core::Var;
+use burn_autograd_core::{Var, empty};
 
 use super::{Gradients, MultiplyAddOps, Needs, common_shape};
 use crate::support::is_empty;
@@ -15,11 +15,10 @@ pub(super) fn forward<B: MultiplyAddOps>(
     b: FloatTensor<B>,
 ) -> FloatTensor<B> {
     let shape = common_shape(&w.shape(), &x.shape(), &b.shape());
-    let w = Var::<B>::new(w);
     if shape.num_elements() == 0 {
-        return w.expand(shape).into_primitive();
+        return empty::zeros::<B>(shape, &w);
     }
-    (w * Var::new(x) + Var::new(b)).into_primitive()
+    (Var::<B>::new(w) * Var::new(x) + Var::new(b)).into_primitive()
 }
 
 /// (grad·x, grad·w).
@@ -43,6 +42,10 @@ pub(super) fn backward<B: MultiplyAddOps>(
     [w_shape, x_shape, b_shape]: [Shape; 3],
     needs: Needs,
 ) -> Gradients<FloatTensor<B>> {
+    if is_empty(&grad) {
+        let zeros = |needed: bool, shape| needed.then(|| empty::zeros::<B>(shape, &grad));
+        return [zeros(needs.w, w_shape), zeros(needs.x, x_shape), zeros(needs.b, b_shape)];
+    }
     let grad = Var::<B>::new(grad);
     let db = needs.b.then(|| grad.clone().reduce_to(&b_shape).into_primitive());
     let (dw, dx) = match (needs.w, needs.x, w, x) {

@@ -1,5 +1,4 @@
-//! The input is saved, and the coefficients if the gradient of the input is needed; the gradients
-//! that are needed come from one pass.
+//! Both arguments are saved; the gradients that are needed come from one call.
 
 use burn_autograd_core::{Context, Floats, Rule, Saved, Var};
 

@@ -7,7 +7,8 @@
 //!   first. The output has the shape of `x`, each gradient its argument's.
 //! - **Data types**: the float types that the device computes with. Kernels: `f32` and `f64` on
 //!   Flex and NdArray; elsewhere Burn's operations, which its fusion makes one kernel of.
-//! - **Cost**: one pass over memory forward, one backward for both gradients.
+//! - **Cost**: on Flex and NdArray one pass over memory forward, one backward for both gradients.
+//!   Elsewhere the gradient of the coefficients is a sum over all elements for each of them.
 //! - **Accuracy**: Horner's rule, whose error is at most γ₂ₖ·Σ |cₖ|·|x|ᵏ for degree k, with
 //!   γₙ = n·u / (1 − n·u) and u half a unit in the last place (Higham, Accuracy and Stability of
 //!   Numerical Algorithms, section 5.1). The sums of the coefficients' gradients run in `f64` on Flex

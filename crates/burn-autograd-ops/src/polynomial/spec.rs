@@ -1,13 +1,17 @@
 //! Forward and backward in Burn's own operations.
 
-use burn::backend::Backend;
 use burn::backend::tensor::FloatTensor;
-use burn_autograd_core::{Floats, Var};
+use burn::backend::{Backend, TensorMetadata};
+use burn_autograd_core::{Floats, Var, empty};
 
 use super::Needs;
+use crate::support::is_empty;
 
 /// Σₖ cₖ·xᵏ, by Horner's rule.
 pub(super) fn forward<B: Backend>(x: FloatTensor<B>, c: FloatTensor<B>) -> FloatTensor<B> {
+    if is_empty(&x) {
+        return x;
+    }
     value(&Var::<B>::new(x), &Var::new(c)).into_primitive()
 }
 
@@ -18,6 +22,10 @@ pub(super) fn backward<B: Backend>(
     grad: FloatTensor<B>,
     needs: Needs,
 ) -> Floats<B> {
+    if is_empty(&grad) {
+        let dc = needs.coefficients.then(|| empty::zeros::<B>(c.shape(), &grad));
+        return Floats([needs.x.then_some(grad), dc].into_iter().flatten().collect());
+    }
     let gradients = gradients(&Var::<B>::new(x), &Var::new(c), &Var::new(grad), needs);
     Floats(gradients.into_iter().flatten().map(Var::into_primitive).collect())
 }

@@ -25,7 +25,11 @@ impl<B: SumSquaredErrorOps> Rule<B, 2> for SumSquaredError {
             let [p, t, grad] = [p, t, grad].map(Var::into_primitive);
             Var::new(B::sum_squared_error_backward(p, t, grad))
         };
-        let of_target = needs[1].then(|| -&gradient);
+        let of_target = needs[1].then(|| match gradient.shape().num_elements() {
+            // Nothing is queued on an empty tensor.
+            0 => gradient.clone(),
+            _ => -&gradient,
+        });
         [needs[0].then_some(gradient), of_target]
     }
 }

@@ -31,7 +31,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn_autograd_core::{Error, ErrorKind, Var, apply_rule};
+use burn_autograd_core::{Error, Var, apply_rule};
 
 /// The rule of [`sum_squared_error`](fn@sum_squared_error), for
 /// [`differentiate`](burn_autograd_core::differentiate).
@@ -176,19 +176,10 @@ pub fn sum_squared_error_vjp<const D: usize>(
     const OPERATION: &str = "sum_squared_error_vjp";
     let [p, t] = [prediction.into_dispatch(), target.into_dispatch()];
     let grad = grad.into_dispatch();
-    let checked = || {
+    let checked = || -> Result<(), Error> {
         crate::support::same_shape(OPERATION, ("prediction", &p), ("target", &t))?;
         burn_autograd_core::check::floats(OPERATION, &[("prediction", &p), ("grad", &grad)])?;
-        match grad.shape().num_elements() {
-            1 => Ok(()),
-            _ => Err(Error::new(
-                ErrorKind::Shape,
-                OPERATION,
-                "grad",
-                "one element, as the loss has",
-                format!("the shape {:?}", grad.shape().to_vec()),
-            )),
-        }
+        crate::support::cotangent(OPERATION, &[1], &grad.shape())
     };
     checked().unwrap_or_else(|error| panic!("{error}"));
     let (dp, dt) = <Dispatch as SumSquaredErrorOps>::sum_squared_error_vjp(p, t, grad);
@@ -219,16 +210,13 @@ impl TensorSumSquaredError for Var {
 
     #[track_caller]
     fn sum_squared_error(self, target: Self) -> Self {
-        if self.shape() != target.shape() {
-            let error = Error::new(
-                ErrorKind::Shape,
-                "sum_squared_error",
-                "target",
-                format!("the shape of `prediction`, {:?}", self.shape().to_vec()),
-                format!("{:?}", target.shape().to_vec()),
-            );
-            panic!("{error}");
-        }
+        let shapes = (self.shape(), target.shape());
+        crate::support::equal_shapes(
+            "sum_squared_error",
+            ("prediction", &shapes.0),
+            ("target", &shapes.1),
+        )
+        .unwrap_or_else(|error| panic!("{error}"));
         let [loss] = apply_rule(&SumSquaredError, [self, target]);
         loss
     }

@@ -15,11 +15,15 @@ mod real;
 #[cfg(feature = "router")]
 pub(crate) mod router;
 
+use burn::backend::{DispatchTensor, TensorMetadata};
+use burn::tensor::Shape;
+use burn_autograd_core::{Error, ErrorKind, check};
+
 pub(crate) use real::Real;
 
 /// Whether there is nothing to compute. Burn 0.22.1's fusion loses results that are queued together
 /// with an operation on an empty tensor: none is queued then.
-pub(crate) fn is_empty(tensor: &impl burn::backend::TensorMetadata) -> bool {
+pub(crate) fn is_empty(tensor: &impl TensorMetadata) -> bool {
     tensor.shape().num_elements() == 0
 }
 
@@ -50,22 +54,43 @@ pub(crate) fn transposed<const D: usize>(
 /// Checks two float arguments that must have one shape.
 pub(crate) fn same_shape(
     operation: &'static str,
-    first: (&'static str, &burn::backend::DispatchTensor),
-    second: (&'static str, &burn::backend::DispatchTensor),
-) -> Result<(), burn_autograd_core::Error> {
-    use burn::backend::TensorMetadata;
-    use burn_autograd_core::{Error, ErrorKind, check};
-
+    first: (&'static str, &DispatchTensor),
+    second: (&'static str, &DispatchTensor),
+) -> Result<(), Error> {
     check::floats(operation, &[first, second])?;
-    let (expected, got) = (first.1.shape(), second.1.shape());
-    if expected == got {
+    equal_shapes(operation, (first.0, &first.1.shape()), (second.0, &second.1.shape()))
+}
+
+/// Checks the shapes alone.
+pub(crate) fn equal_shapes(
+    operation: &'static str,
+    first: (&'static str, &Shape),
+    second: (&'static str, &Shape),
+) -> Result<(), Error> {
+    if first.1 == second.1 {
         return Ok(());
     }
     Err(Error::new(
         ErrorKind::Shape,
         operation,
         second.0,
-        format!("the shape of `{}`, {:?}", first.0, expected.to_vec()),
-        format!("{:?}", got.to_vec()),
+        format!("the shape of `{}`, {:?}", first.0, first.1.to_vec()),
+        format!("{:?}", second.1.to_vec()),
+    ))
+}
+
+/// Checks the shape of a cotangent.
+#[cfg(feature = "autodiff")]
+pub(crate) fn cotangent(operation: &str, output: &[usize], grad: &Shape) -> Result<(), Error> {
+    let got = grad.to_vec();
+    if got == output {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Shape,
+        operation.to_owned(),
+        "grad",
+        format!("the output's shape {output:?}"),
+        format!("{got:?}"),
     ))
 }

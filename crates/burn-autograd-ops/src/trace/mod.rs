@@ -7,7 +7,10 @@
 //! - **Shapes**: `[.., n, n]` gives `[.., 1, 1]`: the matrix dimensions stay, as in Burn's `sum_dim`.
 //!   The trace of a 0×0 matrix is 0.
 //! - **Data types**: the float types that the device computes with.
-//! - **Sums** run in `f64` on Flex and NdArray.
+//! - **Accuracy**: on Flex (for `f16` and `bf16`, too) and on NdArray the sum runs in `f64` and is rounded
+//!   once: it is off by at most n·2⁻⁵³·Σ |aᵢᵢ| and that rounding. Elsewhere it is Burn's sum in the data
+//!   type. The gradient is exact.
+//! - **Cost**: n entries of each matrix are read, and n − 1 added; the gradient writes n².
 //! - **Saved**: nothing.
 
 mod backward;

@@ -1,4 +1,6 @@
-//! B is factored once; its factors and (A·B⁻¹)ᵀ are kept.
+//! B is factored once. It is kept with its factors: its values are in the gradient of A, and both
+//! gradients solve with it, which a second derivative differentiates. A, and (A·B⁻¹)ᵀ, are kept for the
+//! gradient of B alone.
 
 use burn_autograd_core::{Context, Floats, Rule, Saved, Var};
 
@@ -23,14 +25,25 @@ impl<B: TraceInverseOps> Rule<B, 2> for TraceInverse {
                 B::trace_inverse_parts(a.clone().into_primitive(), b.clone().into_primitive());
             (Var::new(y), Var::new(packed), Var::new(first))
         };
-        ctx.save([&a, &b, &packed, &first]);
+        ctx.save([&b, &packed]);
+        if ctx.needs(1) {
+            ctx.save([&a, &first]);
+        }
         [y]
     }
 
     fn backward(&self, ctx: Saved<B>, [grad]: [Var<B>; 1]) -> [Option<Var<B>>; 2] {
         let needs = Needs { a: ctx.needs(0), b: ctx.needs(1) };
         let (a_shape, b_shape) = (ctx.input_shape(0).clone(), ctx.input_shape(1).clone());
-        let [a, b, packed, first] = ctx.into_tensors();
+        let mut saved = ctx.into_all_tensors().into_iter();
+        let (Some(b), Some(packed)) = (saved.next(), saved.next()) else {
+            panic!("trace_inverse: the forward saved no factorisation")
+        };
+        let (a, first) = match (saved.next(), saved.next()) {
+            (Some(a), Some(first)) => (a, first),
+            // Not read: any matrices of these shapes will do.
+            _ => (b.clone(), grad.clone()),
+        };
         let operands = [a, b, packed, first, grad];
         let [da, db] = if operands.iter().any(Var::is_recorded) {
             spec::gradients(operands, needs)

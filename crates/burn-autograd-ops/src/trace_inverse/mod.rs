@@ -20,7 +20,8 @@
 //!   `f64` on Flex and NdArray.
 //! - **Cost**: one factorisation, ⅔n³ operations; 2n³ for Y, 2n³ for Ā, and 2n³ more for B̄. There is
 //!   no inverse.
-//! - **Saved**: A, B, its factors, and Y₁: Y − tr(A)·B would lose digits where the trace is large.
+//! - **Saved**: B and its factors; where B is tracked, A and Y₁, too: Y − tr(A)·B would lose digits where
+//!   the trace is large.
 
 mod backward;
 #[cfg(feature = "check")]
@@ -89,7 +90,8 @@ pub trait TraceInverseOps: LuOps + TraceOps {
 
     /// The gradients that are needed, `a` before `b`, in the common batch dimensions.
     ///
-    /// The operands are A, B, its factors, (A·B⁻¹)ᵀ, and the gradient of the result.
+    /// The operands are A, B, its factors, (A·B⁻¹)ᵀ, and the gradient of the result. The first and the
+    /// fourth are read for the gradient of `b` alone; without it they may be any matrices of such shapes.
     #[fusion(default)]
     fn trace_inverse_backward(
         #[extension_type] operands: Floats<Self>,

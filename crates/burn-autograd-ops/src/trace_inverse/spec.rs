@@ -1,17 +1,25 @@
 //! Forward and backward as a composition of the factorisation, solutions with it, and Burn's own
 //! operations.
 
+use burn::backend::TensorMetadata;
 use burn::backend::tensor::FloatTensor;
-use burn_autograd_core::{Floats, Var};
+use burn_autograd_core::{Floats, Var, check as arguments, empty};
 
 use super::{Needs, TraceInverseOps};
 use crate::lu::{LuSolve, diagonal, scaled_identity};
+use crate::support::is_empty;
 
 /// See [`TraceInverseOps::trace_inverse_parts`].
 pub(super) fn parts<B: TraceInverseOps>(
     a: FloatTensor<B>,
     b: FloatTensor<B>,
 ) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
+    let shape = arguments::broadcast("trace_inverse", &[("a", &a.shape()), ("b", &b.shape())])
+        .unwrap_or_else(|error| panic!("{error}"));
+    if shape.num_elements() == 0 {
+        let nothing = empty::zeros::<B>(shape, &a);
+        return (nothing.clone(), B::lu_factor(b), nothing);
+    }
     let packed = Var::<B>::new(B::lu_factor(b.clone()));
     let [y, first] = formula(&Var::new(a), &Var::new(b), &packed);
     (y.into_primitive(), packed.into_primitive(), first.into_primitive())
@@ -30,6 +38,12 @@ fn trace<B: TraceInverseOps>(a: &Var<B>) -> Var<B> {
 
 /// See [`TraceInverseOps::trace_inverse_backward`].
 pub(super) fn backward<B: TraceInverseOps>(operands: Floats<B>, needs: Needs) -> Floats<B> {
+    if let Some(grad) = operands.0.last().filter(|grad| is_empty(*grad)) {
+        // Zeros, once they are summed over the batch.
+        return Floats(
+            [needs.a, needs.b].iter().filter(|needed| **needed).map(|_| grad.clone()).collect(),
+        );
+    }
     let gradients = gradients(operands.into_array().map(Var::<B>::new), needs);
     Floats(gradients.into_iter().flatten().map(Var::into_primitive).collect())
 }

@@ -3,7 +3,12 @@
 //!
 //! Rows are vectors, so that everything is "subtract a multiple of a row from a row": four rows and
 //! two vectors at a time, which stay in registers while the rows above pass by. Up to 4×4 the loops
-//! have constant bounds; from 128 on most operations are in Flex's matrix product.
+//! have constant bounds; from 128 on most operations are in the matrix product of the crate gemm.
+//!
+//! That is all we take from a library. A whole factorisation from one would be another layout of the
+//! factors and a list of exchanges, to be copied into the one tensor that a factorisation is here; pivots
+//! and matrices that are refused would be its choice; and small matrices, where it is called once for
+//! each, are the ones that come in large batches. Flex has the crate already.
 #![allow(
     clippy::needless_range_loop,
     reason = "the formulas of linear algebra have numbers of rows and columns"

@@ -1,4 +1,4 @@
-//! Products: small ones by [`Sweep`], large ones by Flex's matrix product.
+//! Products: small ones by [`Sweep`], large ones by that of the crate gemm.
 
 use gemm::Parallelism;
 use pulp::Simd;
