@@ -59,6 +59,26 @@ fn a_gradient_that_is_declared_to_vary_passes_and_its_spread_is_reported() {
     }
 }
 
+/// What is compared under a bound says what it sees, and a bound that allows everything is no pass.
+#[test]
+fn a_structural_check_that_sees_nothing_is_unchecked() {
+    let checks = ["subsets", "checkpointing", "layout", "fusion", "accumulation", "product"];
+    for device in cpu() {
+        let x: Tensor<2> = tensor([2, 3], &DATA, &device, DType::F64);
+        let sine = Subject::new(|x: Tensor<2>| x.sin());
+        let report = Gradcheck::new().run(&sine, x.clone());
+        report.assert_pass();
+        for check in checks {
+            let detects = report.check(check).and_then(|record| record.detects);
+            assert!(detects.is_some_and(|detects| detects < 1e-12), "{check}: {report}");
+        }
+        let report = Gradcheck::new().nondeterministic(1e15).run(&sine, x);
+        for check in checks {
+            assert_eq!(verdict(&report, check), Verdict::Unchecked, "{report}");
+        }
+    }
+}
+
 #[test]
 fn more_inputs_than_a_word_has_bits_are_checked() {
     let device = cpu().remove(0);

@@ -50,7 +50,7 @@ impl Ground<'_> {
                 .collect();
             self.compare(&mut draft, &what, &expected, &pass.gradients, false);
         }
-        draft.finish()
+        self.finish(draft)
     }
 }
 
@@ -59,9 +59,8 @@ impl Ground<'_> {
 /// every combination of any two stands among these as well.
 pub(super) fn subsets(count: usize, random: &mut SplitMix64) -> Vec<Vec<bool>> {
     if count <= 4 {
-        let of = |mask: usize| -> Vec<bool> {
-            (0..count).map(|input| mask >> input & 1 == 1).collect()
-        };
+        let of =
+            |mask: usize| -> Vec<bool> { (0..count).map(|input| mask >> input & 1 == 1).collect() };
         return (0..1 << count).map(of).collect();
     }
     let but = |one: usize, tracked: bool| -> Vec<bool> {
