@@ -277,3 +277,19 @@ fn a_line_integral_of_blocks_sees_what_it_says() {
         assert_eq!(report.verdict(), Verdict::Fail, "{at}: {report}");
     }
 }
+
+#[test]
+fn every_kink_is_named_and_many_are_counted() {
+    let device = cpu().remove(0);
+    let check = |data: &[f64; 6]| {
+        let x: Tensor<1> = tensor([6], data, &device, DType::F64);
+        gradcheck(|x: Tensor<1>| x.abs(), x).to_string()
+    };
+    let two = check(&[1.0, 0.0, -2.0, 0.0, 1.5, -1.0]);
+    for index in [1, 3] {
+        assert!(two.contains(&format!("a kink or a jump in input 0 at [{index}]")), "{two}");
+    }
+    assert!(!two.contains("more like these"), "{two}");
+    let six = check(&[0.0; 6]);
+    assert!(six.contains("; and 2 more like these"), "{six}");
+}
