@@ -59,6 +59,26 @@ fn a_gradient_that_is_declared_to_vary_passes_and_its_spread_is_reported() {
     }
 }
 
+/// What is compared under a bound says what it sees, and a bound that allows everything is no pass.
+#[test]
+fn a_structural_check_that_sees_nothing_is_unchecked() {
+    let checks = ["subsets", "checkpointing", "layout", "fusion", "accumulation", "product"];
+    for device in cpu() {
+        let x: Tensor<2> = tensor([2, 3], &DATA, &device, DType::F64);
+        let sine = Subject::new(|x: Tensor<2>| x.sin());
+        let report = Gradcheck::new().run(&sine, x.clone());
+        report.assert_pass();
+        for check in checks {
+            let detects = report.check(check).and_then(|record| record.detects);
+            assert!(detects.is_some_and(|detects| detects < 1e-12), "{check}: {report}");
+        }
+        let report = Gradcheck::new().nondeterministic(1e15).run(&sine, x);
+        for check in checks {
+            assert_eq!(verdict(&report, check), Verdict::Unchecked, "{report}");
+        }
+    }
+}
+
 #[test]
 fn more_inputs_than_a_word_has_bits_are_checked() {
     let device = cpu().remove(0);
@@ -256,4 +276,20 @@ fn a_line_integral_of_blocks_sees_what_it_says() {
         let report = check(at, 1.0 + 16.0 * detects);
         assert_eq!(report.verdict(), Verdict::Fail, "{at}: {report}");
     }
+}
+
+#[test]
+fn every_kink_is_named_and_many_are_counted() {
+    let device = cpu().remove(0);
+    let check = |data: &[f64; 6]| {
+        let x: Tensor<1> = tensor([6], data, &device, DType::F64);
+        gradcheck(|x: Tensor<1>| x.abs(), x).to_string()
+    };
+    let two = check(&[1.0, 0.0, -2.0, 0.0, 1.5, -1.0]);
+    for index in [1, 3] {
+        assert!(two.contains(&format!("a kink or a jump in input 0 at [{index}]")), "{two}");
+    }
+    assert!(!two.contains("more like these"), "{two}");
+    let six = check(&[0.0; 6]);
+    assert!(six.contains("; and 2 more like these"), "{six}");
 }

@@ -4,6 +4,8 @@ use crate::record::{Record, Verdict, Worst};
 /// How many entries a record keeps for a look at them.
 const WORST: usize = 5;
 const POINTS: usize = 128;
+/// How many reasons, beside the first, a record gives for what is unchecked.
+const REASONS: usize = 3;
 
 /// A record that is filled in while checking.
 pub(crate) struct Draft {
@@ -14,6 +16,9 @@ pub(crate) struct Draft {
     /// Every `stride`-th entry is kept as a point.
     stride: usize,
     seen: usize,
+    /// Why else something is unchecked, and how much more there is.
+    others: Vec<String>,
+    more: usize,
 }
 
 impl Draft {
@@ -24,14 +29,25 @@ impl Draft {
             worst: Vec::new(),
             stride: 1,
             seen: 0,
+            others: Vec::new(),
+            more: 0,
         }
     }
 
-    /// Lowers the verdict; the first reason of the worst verdict is kept.
+    /// Lowers the verdict; the first reason of the worst verdict is kept, and of what is unchecked a few
+    /// others: one may be met, and the next one stays.
     pub(crate) fn lower(&mut self, verdict: Verdict, reason: impl Into<String>) {
         if verdict > self.record.verdict {
             self.record.verdict = verdict;
             self.record.reason = reason.into();
+            self.others.clear();
+            self.more = 0;
+        } else if verdict == self.record.verdict && verdict == Verdict::Unchecked {
+            let reason = reason.into();
+            if reason == self.record.reason || self.others.contains(&reason) {
+                return;
+            }
+            if self.others.len() < REASONS { self.others.push(reason) } else { self.more += 1 }
         }
     }
 
@@ -140,6 +156,13 @@ impl Draft {
     pub(crate) fn finish(mut self) -> Record {
         self.record.seconds = self.started.elapsed().as_secs_f64();
         self.record.worst = self.worst().cloned();
+        for other in &self.others {
+            self.record.reason.push_str("; ");
+            self.record.reason.push_str(other);
+        }
+        if self.more > 0 {
+            self.record.reason.push_str(&format!("; and {} more like these", self.more));
+        }
         // A pass needs no more than the one that fits worst; thousands of them are kept.
         if self.record.verdict != Verdict::Pass {
             self.record.worst_entries = self.worst.into_iter().map(|(_, worst)| worst).collect();

@@ -50,7 +50,7 @@ impl Ground<'_> {
                 self.row_gradients(&mut draft, &what, row, &pass);
             }
         }
-        Some(draft.finish())
+        Some(self.finish(draft))
     }
 
     /// How many entries the batch has; or what is not as it was declared.

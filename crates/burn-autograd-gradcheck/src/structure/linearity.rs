@@ -30,7 +30,7 @@ impl Ground<'_> {
                 column += 1;
             }
         }
-        draft.finish()
+        self.finish(draft)
     }
 
     /// The gradient is linear in the cotangent: 0 gives exactly 0, twice exactly twice.

@@ -11,11 +11,18 @@ mod views;
 
 use crate::draft::Draft;
 use crate::evaluate::{Mode, Panicked, Pass, Place};
+use crate::jacobian::NEGLIGIBLE;
 use crate::proven::{Evidence, Flat, Proven, cotangents, flatten, rounding};
 use crate::record::{Record, Verdict};
 use crate::{Array, SplitMix64};
 
 pub(crate) use consistency::consistency;
+
+/// Above this relative error of the largest gradient of an input the comparisons by bounds are no pass. What
+/// they look for exchanges, drops, repeats or doubles elements: mistakes as large as the gradient. A tenth
+/// is four times what `parity` asks for in its entries, rounded up: so much wider are these
+/// bounds at the same condition.
+const DETECTS: f64 = 0.1;
 
 /// What a case declares that bears on these checks.
 #[derive(Debug, Clone, Default)]
@@ -41,12 +48,9 @@ pub(crate) fn checks(
     let mut random = SplitMix64::new(seed ^ 0x57_2C7);
     let cotangents = cotangents(&proven.outputs, &mut random);
     let unit = unit(place.dtype);
-    let mut bounds: Vec<f64> = proven
-        .scales(&cotangents)
-        .into_iter()
-        // Two computations, each with its own rounding.
-        .map(|scale| 2.0 * rounding(unit, scale))
-        .collect();
+    let scales = proven.scales(&cotangents);
+    // Two computations, each with its own rounding.
+    let mut bounds: Vec<f64> = scales.iter().map(|&scale| 2.0 * rounding(unit, scale)).collect();
     let all = vec![true; inputs.len()];
     let base = match place.gradient(inputs, &cotangents, Mode::plain(&all)) {
         Ok(base) => base,
@@ -57,8 +61,11 @@ pub(crate) fn checks(
         }
     };
     widen(&mut bounds, place, inputs, &cotangents, &base, &mut random);
-    let mut ground = Ground { place, inputs, proven, cotangents, base, bounds, unit, declared };
+    let detects = 0.0;
+    let mut ground =
+        Ground { place, inputs, proven, cotangents, base, bounds, detects, unit, declared };
     ground.allow_variation();
+    ground.detects = ground.power(&scales);
     let subsets = tracking::subsets(inputs.len(), &mut SplitMix64::new(seed ^ 0x5B_5E7));
     let mut records = vec![
         ground.forward(),
@@ -149,6 +156,8 @@ struct Ground<'a> {
     base: Pass,
     /// What each input element's gradient may differ by.
     bounds: Vec<f64>,
+    /// The largest bound, relative to the gradients of its input.
+    detects: f64,
     unit: f64,
     declared: &'a Declared,
 }
@@ -169,6 +178,40 @@ impl Ground<'_> {
             }
             position += input.len();
         }
+    }
+
+    /// The largest bound in relation to the largest gradient of its input, as far as that is not negligible
+    /// beside the others'.
+    fn power(&self, scales: &[(f64, usize)]) -> f64 {
+        let largest =
+            |scales: &[(f64, usize)]| scales.iter().fold(0.0f64, |most, scale| most.max(scale.0));
+        let overall = largest(scales);
+        let (mut power, mut start) = (0.0f64, 0);
+        for input in self.inputs {
+            let end = start + input.len();
+            let scale = largest(&scales[start..end]).max(NEGLIGIBLE * overall);
+            let bound = self.bounds[start..end].iter().fold(0.0f64, |most, bound| most.max(*bound));
+            if scale > 0.0 {
+                power = power.max(bound / scale);
+            }
+            start = end;
+        }
+        power
+    }
+
+    /// The record of a check by these bounds: it says what they see, and is no pass if that is too little.
+    fn finish(&self, mut draft: Draft) -> Record {
+        if self.detects > 0.0 {
+            draft.detects(self.detects);
+        }
+        if self.detects > DETECTS {
+            let detects = self.detects;
+            draft.lower(
+                Verdict::Unchecked,
+                format!("ill-conditioned: only a relative error above {detects:.1e} would be seen"),
+            );
+        }
+        draft.finish()
     }
 
     /// Compares gradients with the expected ones. No gradient and one of zeros say the same of an

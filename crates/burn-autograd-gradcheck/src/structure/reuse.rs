@@ -102,6 +102,7 @@ impl Ground<'_> {
                     cotangents: Vec::new(),
                     base: self.base.clone(),
                     bounds: wider,
+                    detects: self.detects,
                     unit: self.unit,
                     declared: self.declared,
                 };
@@ -110,6 +111,6 @@ impl Ground<'_> {
             }
             Err(Panicked(text)) => draft.lower(Verdict::Fail, format!("it panicked: {text}")),
         }
-        draft.finish()
+        self.finish(draft)
     }
 }

@@ -50,7 +50,7 @@ impl Ground<'_> {
                 .collect();
             self.compare(&mut draft, &what, &expected, &pass.gradients, false);
         }
-        draft.finish()
+        self.finish(draft)
     }
 }
 

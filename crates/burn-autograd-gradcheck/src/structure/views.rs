@@ -25,7 +25,7 @@ impl Ground<'_> {
                 self.compare(&mut draft, what, &self.base.gradients, &pass.gradients, false);
             }
         }
-        draft.finish()
+        self.finish(draft)
     }
 
     /// Between elementwise operations, with nothing read on the way: what a backend that fuses kernels
@@ -45,7 +45,7 @@ impl Ground<'_> {
                 self.compare(&mut draft, what, &self.base.gradients, &pass.gradients, false);
             }
         }
-        draft.finish()
+        self.finish(draft)
     }
 
     /// Inputs that are one slice, repeated without a copy: the slice's gradient is the sum of those
