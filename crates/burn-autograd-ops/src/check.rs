@@ -84,11 +84,6 @@ pub(crate) const EMPTY: &str = "Burn 0.22.1's fusion loses results that are queu
                                 an operation on an empty tensor (empty tensors: burn #5310), and \
                                 the checker queues some";
 
-/// Why a case is not checked on wgpu.
-pub(crate) const PERMUTED: &str = "with a transposed cotangent of this shape the second derivative \
-                                   is wrong on wgpu with fusion; it is made of Burn's own \
-                                   operations, and the cause is not known";
-
 type Forward<const D: usize> = fn(Tensor<D>) -> Tensor<D>;
 type Product<const D: usize> = fn(Tensor<D>, Tensor<D>) -> Tensor<D>;
 

@@ -10,7 +10,6 @@ use super::{
     CrossEntropyOptions, Reduction, cross_entropy_unreduced, cross_entropy_unreduced_vjp,
     cross_entropy_vjp, cross_entropy_with,
 };
-use crate::check::PERMUTED;
 
 /// The options as data: a weight lives on a device.
 #[derive(Debug, Clone, Default)]
