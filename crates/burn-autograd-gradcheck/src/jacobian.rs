@@ -1,7 +1,7 @@
 //! The Jacobian: numeric against analytic, entry by entry.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,7 +12,7 @@ use crate::diagnosis::Rejected;
 use crate::draft::Draft;
 use crate::evaluate::{Mode, Panicked, Pass, Place};
 use crate::numeric::{Estimate, Nature, Precision, Samples};
-use crate::proven::{Evidence, Flat, Proven};
+use crate::proven::{Evidence, Flat, Open, Proven};
 use crate::record::{Record, Verdict, Worst};
 
 /// What the checks of one function at one point are told.
@@ -82,7 +82,8 @@ pub(crate) fn outputs(
     Some(outputs)
 }
 
-/// Compares the analytic Jacobian with the numeric one. Gives it back if everything passed.
+/// Compares the analytic Jacobian with the numeric one. Gives it back if nothing was found wrong, with what
+/// could not be judged.
 pub(crate) fn check(
     place: &Place<'_>,
     inputs: &[Array],
@@ -123,7 +124,8 @@ pub(crate) fn check(
         Ok(numeric) => numeric,
         Err(panicked) => return (draft.panicked(Verdict::Invalid, panicked), None),
     };
-    let proven = Proven { outputs, evidence: Evidence::Jacobian(numeric) };
+    let evidence = Evidence::Jacobian(numeric);
+    let proven = Proven { outputs, evidence, open: Open::default() };
     for pass in &passes {
         let _ = proven.present(pass, inputs, &mut draft);
     }
@@ -145,6 +147,7 @@ pub(crate) fn check(
     };
 
     let mut failed = Vec::new();
+    let mut open = HashSet::new();
     let mut second: HashMap<usize, Vec<Estimate>> = HashMap::new();
     for (row, (output, output_index)) in outputs_of.iter().enumerate() {
         let overall: Vec<f64> = (0..inputs.len()).map(|input| largest(row, input)).collect();
@@ -178,6 +181,7 @@ pub(crate) fn check(
                          {input} at {index:?}, whose gradient {value:.1e} its rounding would hide"
                     ),
                 );
+                open.insert((row, column));
                 continue;
             }
             let doubtful = !fits(error, bound) && (error.is_nan() || error <= CERTAIN * bound);
@@ -214,6 +218,7 @@ pub(crate) fn check(
                     Verdict::Unchecked,
                     format!("a kink or a jump in input {input} at {index:?}"),
                 );
+                open.insert((row, column));
                 continue;
             }
             draft.look((value, found.value), bound, || Worst {
@@ -254,6 +259,7 @@ pub(crate) fn check(
                          {detects:.1e} would be seen"
                     ),
                 );
+                open.insert((row, column));
                 continue;
             }
             draft.detects(detects);
@@ -284,8 +290,10 @@ pub(crate) fn check(
     {
         draft.record.steps = Some(samples.table(row, settings.precision).to_string());
     }
-    let passed = draft.record.verdict == Verdict::Pass;
-    (draft.finish(), passed.then_some(proven))
+    let record = draft.finish();
+    let open = Open { entries: open, ..Open::default() };
+    let proven = (record.verdict <= Verdict::Unchecked).then_some(Proven { open, ..proven });
+    (record, proven)
 }
 
 fn largest(values: impl Iterator<Item = f64>) -> f64 {
@@ -337,7 +345,14 @@ pub(crate) fn scale(place: &Place<'_>, inputs: &[Array], settings: &Settings) ->
     let place = place.differentiated();
     let column = |column| estimate(&place, &flat, column, settings, count);
     let numeric = columns(place.dtype, flat.len(), column).ok()?;
-    Some(Proven { outputs, evidence: Evidence::Jacobian(numeric) })
+    let kinks = |(column, entries): (usize, &Vec<Estimate>)| -> Vec<(usize, usize)> {
+        let rows = entries.iter().enumerate();
+        let kinks = rows.filter(|(_, entry)| entry.nature == Nature::NonSmooth);
+        kinks.map(|(row, _)| (row, column)).collect()
+    };
+    let entries = numeric.iter().enumerate().flat_map(kinks).collect();
+    let open = Open { entries, ..Open::default() };
+    Some(Proven { outputs, evidence: Evidence::Jacobian(numeric), open })
 }
 
 /// The columns of a numeric Jacobian, on as many threads as there are processors.

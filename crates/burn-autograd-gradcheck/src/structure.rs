@@ -3,7 +3,9 @@
 
 use crate::draft::Draft;
 use crate::evaluate::{Arrival, Layout, Mode, Panicked, Pass, Place, can_expand, first_slice};
-use crate::proven::{Evidence, Flat, Proven, cotangents, flatten, rounding, worst_rounding};
+use crate::proven::{
+    Evidence, Flat, NOTHING_SETTLED, Proven, cotangents, flatten, rounding, worst_rounding,
+};
 use crate::record::{Record, Verdict};
 use crate::{Array, SplitMix64, Subject};
 
@@ -30,6 +32,9 @@ pub(crate) fn checks(
 ) -> Vec<Record> {
     let mut random = SplitMix64::new(seed ^ 0x57_2C7);
     let cotangents = cotangents(&proven.outputs, &mut random);
+    let Some((cotangents, open)) = proven.settled(cotangents) else {
+        return vec![Record::unchecked("structure", NOTHING_SETTLED)];
+    };
     let unit = unit(place.dtype);
     let mut bounds: Vec<f64> = proven
         .scales(&cotangents)
@@ -47,6 +52,8 @@ pub(crate) fn checks(
         }
     };
     widen(&mut bounds, place, inputs, &cotangents, &base, &mut random);
+    let unsettled = bounds.iter_mut().zip(&open).filter(|(_, open)| **open);
+    unsettled.for_each(|(bound, _)| *bound = f64::INFINITY);
     let ground = Ground { place, inputs, proven, cotangents, base, bounds, unit, declared };
     let mut records = vec![
         ground.forward(),
@@ -320,7 +327,7 @@ impl Ground<'_> {
         let mut column = 0;
         for (input, (array, gradient)) in self.inputs.iter().zip(&self.base.gradients).enumerate() {
             for position in 0..array.len() {
-                let entries = numeric[column].iter().zip(&weights);
+                let entries = numeric[column].iter().zip(&weights).filter(|(_, w)| **w != 0.0);
                 let expected = entries.clone().fold(0.0, |sum, (e, w)| sum + e.value * w);
                 let slack = entries.fold(0.0, |sum, (e, w)| sum + (e.bound * w).abs());
                 let value = gradient.as_ref().map_or(0.0, |gradient| gradient.data[position]);
