@@ -12,7 +12,7 @@ use crate::diagnosis::Rejected;
 use crate::draft::Draft;
 use crate::evaluate::{Mode, Panicked, Pass, Place};
 use crate::numeric::{Estimate, Nature, Precision, Samples};
-use crate::proven::{Evidence, Flat, Open, Proven};
+use crate::proven::{Evidence, Flat, Open, Proven, flatten};
 use crate::record::{Record, Verdict, Worst};
 
 /// What the checks of one function at one point are told.
@@ -154,6 +154,9 @@ pub(crate) fn check(
         columns.map(|(_, column)| size(&column[row])).fold(0.0, f64::max)
     };
 
+    let values = flatten(&proven.outputs);
+    let whole = numeric.iter().flatten().map(size).fold(0.0, f64::max);
+
     let mut failed = Vec::new();
     let mut open = HashSet::new();
     let mut second: HashMap<usize, Vec<Estimate>> = HashMap::new();
@@ -187,6 +190,24 @@ pub(crate) fn check(
                     format!(
                         "saturated: output {output} at {output_index:?} does not move with input \
                          {input} at {index:?}, whose gradient {value:.1e} its rounding would hide"
+                    ),
+                );
+                open.insert((row, column));
+                continue;
+            }
+            // An output may be too large to show that it moves: 10¹⁷ + x. Only its own rounding counts here,
+            // for what numbers of size one might hide is not asked of every zero.
+            let lost = found.hidden * values[row].abs().min(1.0);
+            if found.nature == Nature::Constant
+                && value == 0.0
+                && whole > 0.0
+                && lost > settings.precision.detects * whole
+            {
+                draft.lower(
+                    Verdict::Unchecked,
+                    format!(
+                        "lost in rounding: output {output} at {output_index:?} does not move with input \
+                         {input} at {index:?}; its rounding would hide a derivative of up to {lost:.1e}"
                     ),
                 );
                 open.insert((row, column));
@@ -255,8 +276,7 @@ pub(crate) fn check(
             let scale = size(&found).max(NEGLIGIBLE * overall[*input].max(found.slope));
             let detects = match found.nature {
                 // Relative to the output's own size: of the derivative nothing is seen.
-                Nature::Constant if found.hidden > 0.0 => 4.0 * settings.precision.unit,
-                Nature::Constant => 0.0,
+                Nature::Constant => 4.0 * settings.precision.unit,
                 _ => bound / scale,
             };
             if detects > settings.precision.detects {
