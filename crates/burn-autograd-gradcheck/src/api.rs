@@ -34,6 +34,11 @@ use crate::{Array, SplitMix64, Subject, integers, line, modules, parity, project
 /// gradcheck(|(a, b): (Tensor<2>, Tensor<2>)| a.matmul(b), (a, b)).assert_pass();
 /// # }
 /// ```
+///
+/// # Panics
+///
+/// If there is no input, the inputs live on different devices or have different data types, or these are
+/// neither `f64` nor `f32`.
 pub fn gradcheck<I: Tensors, O: Tensors>(
     function: impl Fn(I) -> O + Send + Sync + 'static,
     inputs: I,
@@ -78,6 +83,11 @@ pub fn gradcheck<I: Tensors, O: Tensors>(
 /// .assert_pass();
 /// # }
 /// ```
+///
+/// # Panics
+///
+/// If there is no input, the inputs live on different devices or have different data types, or these are
+/// neither `f64` nor `f32`.
 pub fn gradgradcheck<I: Tensors, O: Tensors>(
     function: impl Fn(I) -> O + Send + Sync + 'static,
     vjp: impl Fn(I, O) -> I + Send + Sync + 'static,
@@ -93,7 +103,8 @@ pub fn gradgradcheck<I: Tensors, O: Tensors>(
 ///
 /// # Panics
 ///
-/// If `order` is 0.
+/// If `order` is 0; if there is no input, the inputs live on different devices or have different data
+/// types, or these are neither `f64` nor `f32`.
 ///
 /// ```
 /// # #[cfg(feature = "flex")] {
@@ -131,6 +142,11 @@ pub fn gradcheck_order<I: Tensors + Clone, O: Tensors>(
 /// gradcheck_module(layer, |layer: &Linear, x: Tensor<2>| layer.forward(x).tanh(), x).assert_pass();
 /// # }
 /// ```
+///
+/// # Panics
+///
+/// If there is no tensor, parameters and inputs live on different devices or have different data types, or these are
+/// neither `f64` nor `f32`.
 pub fn gradcheck_module<M, I, O>(
     module: M,
     forward: impl Fn(&M, I) -> O + Send + Sync + 'static,
@@ -242,16 +258,14 @@ impl Gradcheck {
     }
 
     /// Which part of the entries must be checked for a pass, where some cannot be: at a kink, or in
-    /// saturation. All of them by default. The report says what was covered and what is declared.
+    /// saturation. All of them by default. The report says what was covered and what is declared. All
+    /// other checks are made on what was covered.
     ///
     /// # Panics
     ///
     /// If it is not above 0 and at most 1.
     pub fn coverage(mut self, part: f64) -> Self {
-        assert!(
-            part > 0.0 && part <= 1.0,
-            "gradcheck: argument `coverage`: expected above 0 and at most 1, got {part}"
-        );
+        assert_coverage(part);
         self.coverage = part;
         self
     }
@@ -330,6 +344,10 @@ impl Gradcheck {
     }
 
     /// Checks a function's gradient.
+    ///
+    /// # Panics
+    ///
+    /// If the inputs are none that can be checked; see [`gradcheck`].
     pub fn run(&self, subject: &Subject, inputs: impl Tensors) -> Report {
         let report = self.run_on(subject, inputs.into_dispatch());
         self.repeatable("run(&subject, inputs)", report)
@@ -341,6 +359,10 @@ impl Gradcheck {
     }
 
     /// Checks a function's second derivative.
+    ///
+    /// # Panics
+    ///
+    /// If the inputs are none that can be checked; see [`gradcheck`].
     pub fn run_second(&self, function: &Subject, vjp: &Subject, inputs: impl Tensors) -> Report {
         let (mut arrays, device, dtype) = crate::evaluate::take(inputs.into_dispatch());
         let place = Place { subject: function, device: &device, dtype };
@@ -357,7 +379,7 @@ impl Gradcheck {
     ///
     /// # Panics
     ///
-    /// If `order` is 0.
+    /// If `order` is 0, or the inputs are none that can be checked.
     pub fn run_order<I: Tensors + Clone, O: Tensors>(
         &self,
         function: impl Fn(I::Vars) -> O::Vars + Send + Sync + Clone + 'static,
@@ -389,6 +411,10 @@ impl Gradcheck {
     }
 
     /// Checks a module's gradient; see [`gradcheck_module`].
+    ///
+    /// # Panics
+    ///
+    /// If the inputs are none that can be checked; see [`gradcheck_module`].
     pub fn run_module<M, I, O>(
         &self,
         module: M,
@@ -422,6 +448,10 @@ impl Gradcheck {
     /// Gradcheck::new().run_sizes(&sine, inputs).assert_pass();
     /// # }
     /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the inputs are none that can be checked; see [`gradcheck`].
     pub fn run_sizes<I: Tensors>(&self, subject: &Subject, inputs: impl Fn(usize) -> I) -> Report {
         let mut records = Vec::new();
         // Sizes without an element are among those at which kernels go wrong; alone they prove nothing.
@@ -452,6 +482,10 @@ impl Gradcheck {
     /// Plants mistakes in the function's gradient, one after the other, and tells which of them this
     /// check catches: in each input the gradient times 1.001, with the wrong sign, zero, and its
     /// largest element times 1.5. A check that lets one pass proves nothing of the function.
+    ///
+    /// # Panics
+    ///
+    /// If the inputs are none that can be checked; see [`gradcheck`].
     pub fn control(&self, subject: &Subject, inputs: impl Tensors) -> Control {
         let (arrays, device, dtype) = crate::evaluate::take(inputs.into_dispatch());
         let place = Place { subject, device: &device, dtype };
@@ -611,6 +645,15 @@ pub(crate) fn covered(mut record: Record, part: f64) -> Record {
         );
     }
     record
+}
+
+/// Panics unless a part of the entries is above 0 and at most 1.
+#[track_caller]
+pub(crate) fn assert_coverage(part: f64) {
+    assert!(
+        part > 0.0 && part <= 1.0,
+        "gradcheck: argument `coverage`: expected above 0 and at most 1, got {part}"
+    );
 }
 
 /// Panics unless a largest step is above 0.
