@@ -11,6 +11,7 @@ mod accuracy;
 mod arguments;
 mod checker;
 mod checker_modes;
+mod checker_verdicts;
 mod concurrency;
 mod cross_entropy;
 mod devices;
