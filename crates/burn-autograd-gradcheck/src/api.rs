@@ -145,8 +145,8 @@ pub fn gradcheck_order<I: Tensors + Clone, O: Tensors>(
 ///
 /// # Panics
 ///
-/// If there is no tensor, parameters and inputs live on different devices or have different data types, or these are
-/// neither `f64` nor `f32`.
+/// If there is no tensor, parameters and inputs live on different devices or have different data types,
+/// or these are neither `f64` nor `f32`.
 pub fn gradcheck_module<M, I, O>(
     module: M,
     forward: impl Fn(&M, I) -> O + Send + Sync + 'static,
