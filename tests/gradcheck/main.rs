@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 use ::burn::tensor::DType;
 use burn_autograd::gradcheck::report::Summary;
-use burn_autograd::gradcheck::suite::Suite;
+use burn_autograd::gradcheck::suite::{Entry, Suite};
 use clap::Parser;
 
 use crate::backends::Availability;
@@ -75,6 +75,15 @@ fn main() -> ExitCode {
             ExitCode::from(UNUSABLE)
         }
     }
+}
+
+/// How to run an entry's case again.
+fn repeat(entry: &Entry, seed: u64) -> String {
+    let Entry { op, case, backend, dtype, order, .. } = entry;
+    format!(
+        "cargo xtask gradcheck {op} --case '{case}' --backend {backend} --dtype {dtype} --order {order} \
+         --seed {seed}"
+    )
 }
 
 fn run(arguments: &Arguments) -> Result<ExitCode, String> {
@@ -158,6 +167,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
         orders: if burn { vec![1] } else { arguments.order.clone() },
         seed: arguments.seed,
         reference: backends::reference(),
+        repeat,
     };
     let usable: Vec<_> = found.iter().filter_map(backends::Found::usable).collect();
     let mut writer = report::Writer::new(arguments.seed, &found);

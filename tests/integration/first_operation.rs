@@ -71,5 +71,8 @@ fn the_chapter_shows_what_is_reported_of_its_mistake() {
         assert!(text.contains(part), "{part}\n{text}");
         assert!(CHAPTER.contains(part), "{part} is not in the chapter");
     }
-    assert!(text.contains("repeat: Gradcheck::new().seed(42) at the same inputs"), "{text}");
+    assert!(
+        text.contains("repeat: Gradcheck::new().seed(42).run(&subject, inputs) at the same inputs"),
+        "{text}"
+    );
 }

@@ -14,6 +14,7 @@ mod checker;
 mod checker_misfit;
 mod checker_modes;
 mod checker_structure;
+mod checker_verdicts;
 mod concurrency;
 mod cross_entropy;
 mod devices;

@@ -7,7 +7,6 @@ use burn_autograd_core::Tensors;
 
 use crate::calibrate::{Calibration, Intrinsic};
 use crate::control::{self, Control};
-use crate::draft::Draft;
 use crate::evaluate::{Mode, Place};
 use crate::jacobian::{self, Settings};
 use crate::numeric::{Nature, Precision};
@@ -36,6 +35,11 @@ use crate::{Array, SplitMix64, Subject, integers, line, modules, parity, project
 /// gradcheck(|(a, b): (Tensor<2>, Tensor<2>)| a.matmul(b), (a, b)).assert_pass();
 /// # }
 /// ```
+///
+/// # Panics
+///
+/// If there is no input, the inputs live on different devices or have different data types, or these are
+/// neither `f64` nor `f32`.
 pub fn gradcheck<I: Tensors, O: Tensors>(
     function: impl Fn(I) -> O + Send + Sync + 'static,
     inputs: I,
@@ -80,6 +84,11 @@ pub fn gradcheck<I: Tensors, O: Tensors>(
 /// .assert_pass();
 /// # }
 /// ```
+///
+/// # Panics
+///
+/// If there is no input, the inputs live on different devices or have different data types, or these are
+/// neither `f64` nor `f32`.
 pub fn gradgradcheck<I: Tensors, O: Tensors>(
     function: impl Fn(I) -> O + Send + Sync + 'static,
     vjp: impl Fn(I, O) -> I + Send + Sync + 'static,
@@ -95,7 +104,8 @@ pub fn gradgradcheck<I: Tensors, O: Tensors>(
 ///
 /// # Panics
 ///
-/// If `order` is 0.
+/// If `order` is 0; if there is no input, the inputs live on different devices or have different data
+/// types, or these are neither `f64` nor `f32`.
 ///
 /// ```
 /// # #[cfg(feature = "flex")] {
@@ -133,6 +143,11 @@ pub fn gradcheck_order<I: Tensors + Clone, O: Tensors>(
 /// gradcheck_module(layer, |layer: &Linear, x: Tensor<2>| layer.forward(x).tanh(), x).assert_pass();
 /// # }
 /// ```
+///
+/// # Panics
+///
+/// If there is no tensor, parameters and inputs live on different devices or have different data types,
+/// or these are neither `f64` nor `f32`.
 pub fn gradcheck_module<M, I, O>(
     module: M,
     forward: impl Fn(&M, I) -> O + Send + Sync + 'static,
@@ -206,7 +221,12 @@ impl Gradcheck {
 
     /// The largest step: less than the distance to a kink or to the end of the domain. Smaller steps
     /// are taken too, so that it need not fit the function's scale.
+    ///
+    /// # Panics
+    ///
+    /// If it is not a finite number above 0.
     pub fn first_step(mut self, step: f64) -> Self {
+        assert_step(step);
         self.first_step = step;
         self
     }
@@ -239,16 +259,14 @@ impl Gradcheck {
     }
 
     /// Which part of the entries must be checked for a pass, where some cannot be: at a kink, or in
-    /// saturation. All of them by default. The report says what was covered and what is declared.
+    /// saturation. All of them by default. The report says what was covered and what is declared. All
+    /// other checks are made on what was covered.
     ///
     /// # Panics
     ///
     /// If it is not above 0 and at most 1.
     pub fn coverage(mut self, part: f64) -> Self {
-        assert!(
-            part > 0.0 && part <= 1.0,
-            "gradcheck: argument `coverage`: expected above 0 and at most 1, got {part}"
-        );
+        assert_coverage(part);
         self.coverage = part;
         self
     }
@@ -328,8 +346,13 @@ impl Gradcheck {
     }
 
     /// Checks a function's gradient.
+    ///
+    /// # Panics
+    ///
+    /// If the inputs are none that can be checked; see [`gradcheck`].
     pub fn run(&self, subject: &Subject, inputs: impl Tensors) -> Report {
-        self.run_on(subject, inputs.into_dispatch())
+        let report = self.run_on(subject, inputs.into_dispatch());
+        self.repeatable("run(&subject, inputs)", report)
     }
 
     fn run_on(&self, subject: &Subject, inputs: Vec<DispatchTensor>) -> Report {
@@ -338,6 +361,10 @@ impl Gradcheck {
     }
 
     /// Checks a function's second derivative.
+    ///
+    /// # Panics
+    ///
+    /// If the inputs are none that can be checked; see [`gradcheck`].
     pub fn run_second(&self, function: &Subject, vjp: &Subject, inputs: impl Tensors) -> Report {
         let (mut arrays, device, dtype) = crate::evaluate::take(inputs.into_dispatch());
         let place = Place { subject: function, device: &device, dtype };
@@ -348,14 +375,14 @@ impl Gradcheck {
             let check = self.clone().batch([false; 0]);
             records.extend(check.run_at(vjp, &arrays, &device, dtype).records);
         }
-        Report { records }
+        self.repeatable("run_second(&function, &vjp, inputs)", Report { records })
     }
 
     /// Checks a function's derivatives up to an order; see [`gradcheck_order`].
     ///
     /// # Panics
     ///
-    /// If `order` is 0.
+    /// If `order` is 0, or the inputs are none that can be checked.
     pub fn run_order<I: Tensors + Clone, O: Tensors>(
         &self,
         function: impl Fn(I::Vars) -> O::Vars + Send + Sync + Clone + 'static,
@@ -384,10 +411,15 @@ impl Gradcheck {
                 }
             }
         }
-        Report { records }
+        let method = format!("run_order::<I, O>(function, {order}, inputs)");
+        self.repeatable(&method, Report { records })
     }
 
     /// Checks a module's gradient; see [`gradcheck_module`].
+    ///
+    /// # Panics
+    ///
+    /// If the inputs are none that can be checked; see [`gradcheck_module`].
     pub fn run_module<M, I, O>(
         &self,
         module: M,
@@ -400,7 +432,8 @@ impl Gradcheck {
         O: Tensors,
     {
         let (subject, tensors) = modules::subject(module, forward, inputs);
-        self.run_on(&subject, tensors)
+        let report = self.run_on(&subject, tensors);
+        self.repeatable("run_module(module, forward, inputs)", report)
     }
 
     /// Checks a function's gradient for inputs of many sizes: 0, 1, 2, 3, a prime, and those around
@@ -420,22 +453,44 @@ impl Gradcheck {
     /// Gradcheck::new().run_sizes(&sine, inputs).assert_pass();
     /// # }
     /// ```
+    ///
+    /// # Panics
+    ///
+    /// If the inputs are none that can be checked; see [`gradcheck`].
     pub fn run_sizes<I: Tensors>(&self, subject: &Subject, inputs: impl Fn(usize) -> I) -> Report {
         let mut records = Vec::new();
+        // Sizes without an element are among those at which kernels go wrong; alone they prove nothing.
+        let (mut empty, mut proves) = (None, false);
         for size in SIZES {
             let (arrays, device, dtype) = crate::evaluate::take(inputs(size).into_dispatch());
-            let report = self.check(subject, &arrays, &device, dtype);
-            records.extend(report.into_iter().map(|record| {
+            let (mut found, idle) = self.check(subject, &arrays, &device, dtype);
+            match idle {
+                Some(idle) if idle.is_empty() => empty = Some(idle),
+                Some(idle) => {
+                    proves = true;
+                    found.insert(0, idle.record());
+                }
+                None => proves = true,
+            }
+            records.extend(found.into_iter().map(|record| {
+                let record = record.named(|input| subject.name_of(input));
                 let check = format!("size {size}: {}", record.check);
                 Record { check, ..record }
             }));
         }
-        Report { records }
+        if let Some(idle) = empty.filter(|_| !proves) {
+            records.insert(0, idle.record());
+        }
+        self.repeatable("run_sizes(&subject, inputs_of_size)", Report { records })
     }
 
     /// Plants mistakes in the function's gradient, one after the other, and tells which of them this
     /// check catches: in each input the gradient times 1.001, with the wrong sign, zero, and its
     /// largest element times 1.5. A check that lets one pass proves nothing of the function.
+    ///
+    /// # Panics
+    ///
+    /// If the inputs are none that can be checked; see [`gradcheck`].
     pub fn control(&self, subject: &Subject, inputs: impl Tensors) -> Control {
         let (arrays, device, dtype) = crate::evaluate::take(inputs.into_dispatch());
         let place = Place { subject, device: &device, dtype };
@@ -476,26 +531,23 @@ impl Gradcheck {
     }
 
     fn run_at(&self, subject: &Subject, inputs: &[Array], device: &Device, dtype: DType) -> Report {
-        let mut records = self.check(subject, inputs, device, dtype);
+        let (mut records, idle) = self.check(subject, inputs, device, dtype);
         // Without an entry nothing was compared; a pass would say the opposite.
-        if inputs.iter().all(Array::is_empty) {
-            records.insert(0, vacuous("no input has an element"));
-        }
-        let place = Place { subject, device, dtype };
-        if place.forward(inputs).is_ok_and(|outputs| outputs.iter().all(Array::is_empty)) {
-            records.insert(0, vacuous("no output has an element"));
+        if let Some(idle) = idle {
+            records.insert(0, idle.record());
         }
         let named = records.into_iter().map(|record| record.named(|input| subject.name_of(input)));
         Report { records: named.collect() }
     }
 
+    /// Every check at one point, and why a pass of them would say nothing, if it would.
     fn check(
         &self,
         subject: &Subject,
         inputs: &[Array],
         device: &Device,
         dtype: DType,
-    ) -> Vec<Record> {
+    ) -> (Vec<Record>, Option<Idle>) {
         let place = Place { subject, device, dtype };
         let settings = self.settings(dtype, device);
         let mut records = Vec::new();
@@ -504,11 +556,13 @@ impl Gradcheck {
             let reference = Place { subject, device: reference, dtype: DType::F64 };
             let settings_there = self.settings(DType::F64, reference.device);
             let (record, found) = prove(&reference, inputs, &settings_there, self.entries);
-            records.push(Record { check: "reference".to_owned(), ..record });
-            if let Some(found) = &found {
-                records.push(parity::check(&place, &reference, inputs, found, &settings));
+            let record = covered(Record { check: "reference".to_owned(), ..record }, self.coverage);
+            proven = found.filter(|_| record.verdict == Verdict::Pass);
+            records.push(record);
+            if let Some(proven) = &proven {
+                let parity = parity::check(&place, &reference, inputs, proven, &settings);
+                records.push(covered(parity, self.coverage));
             }
-            proven = found;
         } else {
             let (record, found) = prove(&place, inputs, &settings, self.entries);
             let (open, large) = (record.verdict <= Verdict::Unchecked, record.check != "jacobian");
@@ -517,52 +571,139 @@ impl Gradcheck {
             if dtype != DType::F64 && open && !large {
                 // Differences in single precision see little: the line integral sees what they do
                 // not. They have found nothing wrong, and are the scale of the rest.
-                let line = line::check(&place, inputs, &settings);
+                let line = covered(line::check(&place, inputs, &settings), self.coverage);
                 let passed = line.verdict == Verdict::Pass;
                 records.push(line);
                 proven = if passed { jacobian::scale(&place, inputs, &settings) } else { None };
             } else {
+                let record = covered(record, self.coverage);
+                proven = found.filter(|_| record.verdict == Verdict::Pass);
                 records.push(record);
-                proven = found;
             }
         }
-        for record in &mut records {
-            self.cover(record);
-        }
+        let mut idle = None;
         if let Some(proven) = &proven {
-            if constant(proven) && !subject.has_surrogate() {
-                records.push(vacuous("no output depends on any input: nothing is proven"));
-            }
+            idle = Idle::of(subject, inputs, proven);
             let declared = Declared { roundings: self.roundings, ..self.declared.clone() };
             records.extend(structure::checks(&place, inputs, proven, self.seed, &declared));
+        } else if records.iter().all(|record| record.verdict == Verdict::Pass) {
+            let reason =
+                "the numeric derivative, on whose scale rounding is judged, cannot be computed";
+            records.push(Record::unchecked("structure", reason));
         }
         if self.exact {
             records.push(integers::check(&place, inputs, self.seed));
         }
-        for record in &mut records {
-            if record.verdict == Verdict::Fail {
-                record.repeat =
-                    Some(format!("Gradcheck::new().seed({}) at the same inputs", self.seed));
-            }
-        }
-        records
+        (records, idle)
     }
 
-    /// A record that leaves no more open than is declared is a pass, and says so.
-    fn cover(&self, record: &mut Record) {
-        let (covered, of) = record.coverage;
-        if record.verdict == Verdict::Unchecked
-            && self.coverage < 1.0
-            && covered as f64 >= self.coverage * of as f64
-            && covered > 0
-        {
-            record.verdict = Verdict::Pass;
-            record.reason = format!(
-                "{covered} of {of} entries were checked, at least {:.0} % are declared; else: {}",
-                100.0 * self.coverage,
-                record.reason
-            );
+    /// The report with a line on how to make the check again, where it found a mistake.
+    fn repeatable(&self, method: &str, mut report: Report) -> Report {
+        let repeat = format!("{}.{method} at the same inputs", self.text());
+        for record in &mut report.records {
+            if record.verdict == Verdict::Fail {
+                record.repeat = Some(repeat.clone());
+            }
         }
+        report
+    }
+
+    /// The check with its options, as it is written.
+    fn text(&self) -> String {
+        let default = Self::new();
+        let Declared { nondeterminism, batch, .. } = &self.declared;
+        let given = |is: bool, option: String| if is { option } else { String::new() };
+        [
+            "Gradcheck::new()".to_owned(),
+            given(
+                self.first_step != default.first_step,
+                format!(".first_step({:?})", self.first_step),
+            ),
+            format!(".seed({})", self.seed),
+            self.reference.as_ref().map_or_else(String::new, |at| format!(".reference(&{at:?})")),
+            given(!self.intrinsics.is_empty(), format!(".intrinsics({:?})", self.intrinsics)),
+            given(self.roundings != default.roundings, format!(".roundings({:?})", self.roundings)),
+            given(self.coverage != default.coverage, format!(".coverage({:?})", self.coverage)),
+            given(self.exact, ".exact()".to_owned()),
+            given(*nondeterminism != 0.0, format!(".nondeterministic({nondeterminism:?})")),
+            given(!batch.is_empty(), format!(".batch({batch:?})")),
+            given(self.entries != default.entries, format!(".full_jacobian({})", self.entries)),
+            given(self.companion, ".companion()".to_owned()),
+            given(self.steps, ".steps()".to_owned()),
+        ]
+        .concat()
+    }
+}
+
+/// The record; if it leaves no more open than is declared it is a pass, and says so.
+pub(crate) fn covered(mut record: Record, part: f64) -> Record {
+    let (covered, of) = record.coverage;
+    if record.verdict == Verdict::Unchecked
+        && part < 1.0
+        && covered as f64 >= part * of as f64
+        && covered > 0
+    {
+        record.verdict = Verdict::Pass;
+        record.reason = format!(
+            "{covered} of {of} entries were checked, at least {part} of them are declared; else: {}",
+            record.reason
+        );
+    }
+    record
+}
+
+/// Panics unless a part of the entries is above 0 and at most 1.
+#[track_caller]
+pub(crate) fn assert_coverage(part: f64) {
+    assert!(
+        part > 0.0 && part <= 1.0,
+        "gradcheck: argument `coverage`: expected above 0 and at most 1, got {part}"
+    );
+}
+
+/// Panics unless a largest step is above 0.
+#[track_caller]
+pub(crate) fn assert_step(step: f64) {
+    assert!(
+        step > 0.0 && step.is_finite(),
+        "gradcheck: argument `first_step`: expected a finite number above 0, got {step}"
+    );
+}
+
+/// Why a pass would say nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Idle {
+    NoInput,
+    NoOutput,
+    Constant,
+}
+
+impl Idle {
+    /// What a proof leaves without a meaning, if anything does.
+    pub(crate) fn of(subject: &Subject, inputs: &[Array], proven: &Proven) -> Option<Self> {
+        if inputs.iter().all(Array::is_empty) {
+            Some(Self::NoInput)
+        } else if proven.outputs.iter().all(Array::is_empty) {
+            Some(Self::NoOutput)
+        } else if constant(proven) && !subject.has_surrogate() {
+            Some(Self::Constant)
+        } else {
+            None
+        }
+    }
+
+    /// Whether there is nothing to compare.
+    fn is_empty(self) -> bool {
+        matches!(self, Self::NoInput | Self::NoOutput)
+    }
+
+    pub(crate) fn record(self) -> Record {
+        let reason = match self {
+            Self::NoInput => "no input has an element",
+            Self::NoOutput => "no output has an element",
+            Self::Constant => "no output depends on any input: nothing is proven",
+        };
+        Record::unchecked("dependence", reason)
     }
 }
 
@@ -584,21 +725,20 @@ pub(crate) fn prove(
     }
 }
 
-/// Whether no output moves with any input.
+/// Whether no output moves with any input, as far as that could be judged.
 fn constant(proven: &Proven) -> bool {
     match &proven.evidence {
         Evidence::Jacobian(columns) => {
-            let mut entries = columns.iter().flatten().peekable();
-            entries.peek().is_some() && entries.all(|entry| entry.nature == Nature::Constant)
+            let judged = columns.iter().enumerate().flat_map(|(column, entries)| {
+                let entries = entries.iter().enumerate();
+                let open = &proven.open.entries;
+                entries.filter(move |(row, _)| !open.contains(&(*row, column)))
+            });
+            let mut judged = judged.peekable();
+            judged.peek().is_some() && judged.all(|(_, entry)| entry.nature == Nature::Constant)
         }
         Evidence::Gradient(gradient) => gradient.iter().all(|&g| g == 0.0),
     }
-}
-
-fn vacuous(reason: &str) -> Record {
-    let mut draft = Draft::new("dependence");
-    draft.lower(Verdict::Unchecked, reason);
-    draft.finish()
 }
 
 /// A report in which nothing was checked is not a pass.

@@ -153,6 +153,15 @@ impl Place<'_> {
         })
     }
 
+    /// The outputs where all inputs are tracked.
+    pub(crate) fn tracked(&self, inputs: &[Array]) -> Result<Vec<Array>, Panicked> {
+        let tracked = vec![true; inputs.len()];
+        guard(|| {
+            let forward = self.track(inputs, Mode::plain(&tracked));
+            forward.outputs.into_iter().map(read).collect()
+        })
+    }
+
     /// The function by one element of its inputs.
     pub(crate) fn moving<'a>(
         &'a self,

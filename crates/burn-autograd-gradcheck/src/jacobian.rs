@@ -1,7 +1,7 @@
 //! The Jacobian: numeric against analytic, entry by entry.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,7 +12,7 @@ use crate::diagnosis::Rejected;
 use crate::draft::Draft;
 use crate::evaluate::{Mode, Panicked, Pass, Place};
 use crate::numeric::{Estimate, Nature, Precision, Samples};
-use crate::proven::{Evidence, Flat, Proven};
+use crate::proven::{Evidence, Flat, Open, Proven, flatten};
 use crate::record::{Record, Verdict, Worst};
 
 /// What the checks of one function at one point are told.
@@ -66,12 +66,20 @@ pub(crate) fn outputs(
             return None;
         }
     };
-    let same = outputs.len() == again.len()
-        && outputs.iter().zip(&again).all(|(a, b)| {
-            a.shape == b.shape
-                && a.data.iter().zip(&b.data).all(|(a, b)| a == b || a.is_nan() && b.is_nan())
-        });
-    if !same {
+    let same = |outputs: &[Array], again: &[Array]| {
+        outputs.len() == again.len()
+            && outputs.iter().zip(again).all(|(a, b)| {
+                a.shape == b.shape
+                    && a.data.iter().zip(&b.data).all(|(a, b)| a == b || a.is_nan() && b.is_nan())
+            })
+    };
+    // Some functions draw only where gradients are asked for, as dropout does. A panic there is the
+    // backward pass's to report.
+    let tracked = || match (place.tracked(inputs), place.tracked(inputs)) {
+        (Ok(tracked), Ok(again)) => same(&tracked, &again),
+        _ => true,
+    };
+    if !same(&outputs, &again) || !tracked() {
         draft.lower(
             Verdict::Invalid,
             "stochastic: two evaluations at the same inputs differ; fix the seed or the mask inside \
@@ -82,7 +90,8 @@ pub(crate) fn outputs(
     Some(outputs)
 }
 
-/// Compares the analytic Jacobian with the numeric one. Gives it back if everything passed.
+/// Compares the analytic Jacobian with the numeric one. Gives it back if nothing was found wrong, with what
+/// could not be judged.
 pub(crate) fn check(
     place: &Place<'_>,
     inputs: &[Array],
@@ -123,7 +132,8 @@ pub(crate) fn check(
         Ok(numeric) => numeric,
         Err(panicked) => return (draft.panicked(Verdict::Invalid, panicked), None),
     };
-    let proven = Proven { outputs, evidence: Evidence::Jacobian(numeric) };
+    let evidence = Evidence::Jacobian(numeric);
+    let proven = Proven { outputs, evidence, open: Open::default() };
     for pass in &passes {
         let _ = proven.present(pass, inputs, &mut draft);
     }
@@ -144,7 +154,11 @@ pub(crate) fn check(
         columns.map(|(_, column)| size(&column[row])).fold(0.0, f64::max)
     };
 
+    let values = flatten(&proven.outputs);
+    let whole = numeric.iter().flatten().map(size).fold(0.0, f64::max);
+
     let mut failed = Vec::new();
+    let mut open = HashSet::new();
     let mut second: HashMap<usize, Vec<Estimate>> = HashMap::new();
     for (row, (output, output_index)) in outputs_of.iter().enumerate() {
         let overall: Vec<f64> = (0..inputs.len()).map(|input| largest(row, input)).collect();
@@ -178,6 +192,25 @@ pub(crate) fn check(
                          {input} at {index:?}, whose gradient {value:.1e} its rounding would hide"
                     ),
                 );
+                open.insert((row, column));
+                continue;
+            }
+            // An output may be too large to show that it moves: 10¹⁷ + x. Only its own rounding counts here,
+            // for what numbers of size one might hide is not asked of every zero.
+            let lost = found.hidden * values[row].abs().min(1.0);
+            if found.nature == Nature::Constant
+                && value == 0.0
+                && whole > 0.0
+                && lost > settings.precision.detects * whole
+            {
+                draft.lower(
+                    Verdict::Unchecked,
+                    format!(
+                        "lost in rounding: output {output} at {output_index:?} does not move with input \
+                         {input} at {index:?}; its rounding would hide a derivative of up to {lost:.1e}"
+                    ),
+                );
+                open.insert((row, column));
                 continue;
             }
             let doubtful = !fits(error, bound) && (error.is_nan() || error <= CERTAIN * bound);
@@ -214,6 +247,7 @@ pub(crate) fn check(
                     Verdict::Unchecked,
                     format!("a kink or a jump in input {input} at {index:?}"),
                 );
+                open.insert((row, column));
                 continue;
             }
             draft.look((value, found.value), bound, || Worst {
@@ -242,8 +276,7 @@ pub(crate) fn check(
             let scale = size(&found).max(NEGLIGIBLE * overall[*input].max(found.slope));
             let detects = match found.nature {
                 // Relative to the output's own size: of the derivative nothing is seen.
-                Nature::Constant if found.hidden > 0.0 => 4.0 * settings.precision.unit,
-                Nature::Constant => 0.0,
+                Nature::Constant => 4.0 * settings.precision.unit,
                 _ => bound / scale,
             };
             if detects > settings.precision.detects {
@@ -254,6 +287,7 @@ pub(crate) fn check(
                          {detects:.1e} would be seen"
                     ),
                 );
+                open.insert((row, column));
                 continue;
             }
             draft.detects(detects);
@@ -284,8 +318,10 @@ pub(crate) fn check(
     {
         draft.record.steps = Some(samples.table(row, settings.precision).to_string());
     }
-    let passed = draft.record.verdict == Verdict::Pass;
-    (draft.finish(), passed.then_some(proven))
+    let record = draft.finish();
+    let open = Open { entries: open, ..Open::default() };
+    let proven = (record.verdict <= Verdict::Unchecked).then_some(Proven { open, ..proven });
+    (record, proven)
 }
 
 fn largest(values: impl Iterator<Item = f64>) -> f64 {
@@ -337,7 +373,14 @@ pub(crate) fn scale(place: &Place<'_>, inputs: &[Array], settings: &Settings) ->
     let place = place.differentiated();
     let column = |column| estimate(&place, &flat, column, settings, count);
     let numeric = columns(place.dtype, flat.len(), column).ok()?;
-    Some(Proven { outputs, evidence: Evidence::Jacobian(numeric) })
+    let kinks = |(column, entries): (usize, &Vec<Estimate>)| -> Vec<(usize, usize)> {
+        let rows = entries.iter().enumerate();
+        let kinks = rows.filter(|(_, entry)| entry.nature == Nature::NonSmooth);
+        kinks.map(|(row, _)| (row, column)).collect()
+    };
+    let entries = numeric.iter().enumerate().flat_map(kinks).collect();
+    let open = Open { entries, ..Open::default() };
+    Some(Proven { outputs, evidence: Evidence::Jacobian(numeric), open })
 }
 
 /// The columns of a numeric Jacobian, on as many threads as there are processors.

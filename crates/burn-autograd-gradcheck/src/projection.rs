@@ -23,7 +23,7 @@ use crate::draft::Draft;
 use crate::evaluate::{Mode, Panicked, Place};
 use crate::jacobian::{CERTAIN, Settings, outputs};
 use crate::numeric::{Nature, Samples};
-use crate::proven::{Evidence, Flat, Proven, cotangents, flatten, missing, rounding};
+use crate::proven::{Evidence, Flat, Open, Proven, cotangents, flatten, missing, rounding};
 use crate::record::{Record, Verdict, Worst};
 use crate::{Array, SplitMix64};
 
@@ -127,7 +127,7 @@ impl Along<'_> {
 }
 
 /// Compares the gradient at random cotangents with differences along blocks. Gives what is proven if
-/// everything passed.
+/// nothing was found wrong, with what could not be judged.
 pub(crate) fn check(
     place: &Place<'_>,
     inputs: &[Array],
@@ -152,6 +152,7 @@ pub(crate) fn check(
     let blocks = (BUDGET / cost).clamp(1, BLOCKS.min(elements.max(1)));
 
     let mut proven = None;
+    let mut open = Open::default();
     for _ in 0..COTANGENTS {
         let direction: Vec<f64> = (0..elements).map(|_| random.cotangent()).collect();
         let cotangents = cotangents(&outputs, &mut random);
@@ -190,6 +191,7 @@ pub(crate) fn check(
                         return (draft.panicked(Verdict::Invalid, panicked), None);
                     }
                 }
+                Ok(Judged::Open) => open.elements.extend(block),
                 Ok(_) => {}
                 Err(panicked) => return (draft.panicked(Verdict::Invalid, panicked), None),
             }
@@ -210,7 +212,8 @@ pub(crate) fn check(
     if passed {
         record.reason = reason;
     }
-    (record, passed.then_some(Proven { outputs, evidence }))
+    let settled = record.verdict <= Verdict::Unchecked;
+    (record, settled.then_some(Proven { outputs, evidence, open }))
 }
 
 /// The probability that wrong entries cancel in the sums of all cotangents, where errors above `detects`

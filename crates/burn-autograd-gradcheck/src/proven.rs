@@ -1,5 +1,7 @@
 //! What the checks of one function at one point share: what was proven, and its scale.
 
+use std::collections::HashSet;
+
 use crate::draft::Draft;
 use crate::evaluate::Pass;
 use crate::numeric::{Estimate, Nature};
@@ -11,7 +13,22 @@ use crate::{Array, SplitMix64};
 pub(crate) struct Proven {
     pub(crate) outputs: Vec<Array>,
     pub(crate) evidence: Evidence,
+    /// What of it could not be judged.
+    pub(crate) open: Open,
 }
+
+/// The parts of a derivative that could not be judged.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Open {
+    /// Entries of the Jacobian: an element of the outputs and one of the inputs each.
+    pub(crate) entries: HashSet<(usize, usize)>,
+    /// Elements of the inputs, where only a gradient is known.
+    pub(crate) elements: HashSet<usize>,
+}
+
+/// Why nothing is left for the checks that build on a derivative.
+pub(crate) const NOTHING_SETTLED: &str =
+    "each element of the outputs and of the inputs has an entry that could not be judged";
 
 /// How much of the derivative is known.
 #[derive(Debug, Clone)]
@@ -132,6 +149,45 @@ pub(crate) fn cotangents(outputs: &[Array], random: &mut SplitMix64) -> Vec<Arra
 }
 
 impl Proven {
+    /// Cotangents under which what could not be judged plays no part, and the input elements in which it
+    /// still does: of those nothing can be said. Nothing if that are all.
+    ///
+    /// At a kink two computations may take different sides, and both be right. So either the outputs
+    /// concerned have a cotangent of zero, or the inputs concerned are left out: whichever leaves more of
+    /// the Jacobian.
+    pub(crate) fn settled(&self, mut cotangents: Vec<Array>) -> Option<(Vec<Array>, Vec<bool>)> {
+        let rows: usize = self.outputs.iter().map(Array::len).sum();
+        let columns = match &self.evidence {
+            Evidence::Jacobian(columns) => columns.len(),
+            Evidence::Gradient(gradient) => gradient.len(),
+        };
+        let (mut open_rows, mut open_columns) = (vec![false; rows], vec![false; columns]);
+        for &(row, column) in &self.open.entries {
+            open_rows[row] = true;
+            open_columns[column] = true;
+        }
+        for &element in &self.open.elements {
+            open_columns[element] = true;
+        }
+        if !open_columns.contains(&true) {
+            return Some((cotangents, open_columns));
+        }
+        let left = |open: &[bool]| open.iter().filter(|open| !**open).count();
+        // Where only a gradient is known, it is not known which outputs are concerned.
+        let by_rows = match &self.evidence {
+            Evidence::Jacobian(_) => left(&open_rows) * columns,
+            Evidence::Gradient(_) => 0,
+        };
+        let by_columns = left(&open_columns) * rows;
+        if by_rows > 0 && by_rows >= by_columns {
+            let elements = cotangents.iter_mut().flat_map(|array| array.data.iter_mut());
+            let concerned = elements.zip(&open_rows).filter(|(_, open)| **open);
+            concerned.for_each(|(cotangent, _)| *cotangent = 0.0);
+            return Some((cotangents, vec![false; columns]));
+        }
+        (by_columns > 0).then_some((cotangents, open_columns))
+    }
+
     /// How much a rounding error of each input element's gradient may weigh: Σ |cotangent|·|derivative|,
     /// and over how many terms. Where only a gradient is known, its largest element stands for each.
     pub(crate) fn scales(&self, cotangents: &[Array]) -> Vec<(f64, usize)> {

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use burn::tensor::{DType, Device};
 use serde::{Deserialize, Serialize};
 
-use crate::api::prove;
+use crate::api::{Idle, assert_coverage, assert_step, covered, prove};
 use crate::calibrate::{Calibration, Intrinsic};
 use crate::evaluate::Place;
 use crate::jacobian::Settings;
@@ -17,7 +17,7 @@ use crate::projection::ENTRIES;
 use crate::proven::Proven;
 use crate::record::{Record, Verdict};
 use crate::structure::Declared;
-use crate::{Array, SplitMix64, Subject, integers, parity, structure};
+use crate::{Array, Report, SplitMix64, Subject, integers, parity, structure};
 
 /// A function at a point.
 #[derive(Debug, Clone)]
@@ -35,6 +35,11 @@ pub struct Case {
     exact: bool,
     exact_forward: bool,
     batch: Vec<bool>,
+    coverage: f64,
+    nondeterminism: f64,
+    entries: usize,
+    steps: bool,
+    constant: bool,
     exceptions: Vec<(String, String)>,
 }
 
@@ -59,6 +64,11 @@ impl Case {
             exact: false,
             exact_forward: true,
             batch: Vec::new(),
+            coverage: 1.0,
+            nondeterminism: 0.0,
+            entries: ENTRIES,
+            steps: false,
+            constant: false,
             exceptions: Vec::new(),
         }
     }
@@ -71,8 +81,13 @@ impl Case {
     }
 
     /// The largest step: less than the distance to a kink or to the end of the domain.
+    ///
+    /// # Panics
+    ///
+    /// If it is not a finite number above 0.
     #[must_use]
     pub fn first_step(mut self, step: f64) -> Self {
+        assert_step(step);
         self.first_step = step;
         self
     }
@@ -116,6 +131,52 @@ impl Case {
     #[must_use]
     pub fn roundings(mut self, roundings: f64) -> Self {
         self.roundings = roundings;
+        self
+    }
+
+    /// Which part of the entries must be checked for a pass; see
+    /// [`Gradcheck::coverage`](crate::Gradcheck::coverage).
+    ///
+    /// # Panics
+    ///
+    /// If it is not above 0 and at most 1.
+    #[must_use]
+    pub fn coverage(mut self, part: f64) -> Self {
+        assert_coverage(part);
+        self.coverage = part;
+        self
+    }
+
+    /// Declares that gradients may vary from run to run by so many units in the last place, as those
+    /// of a reduction with atomic additions do.
+    #[must_use]
+    pub fn nondeterministic(mut self, ulps: f64) -> Self {
+        self.nondeterminism = ulps;
+        self
+    }
+
+    /// Up to how many entries the full Jacobian is checked; see
+    /// [`Gradcheck::full_jacobian`](crate::Gradcheck::full_jacobian).
+    #[must_use]
+    pub fn full_jacobian(mut self, entries: usize) -> Self {
+        self.entries = entries;
+        self
+    }
+
+    /// Shows in the record how the numeric derivative of the entry that fits worst was found; see
+    /// [`Gradcheck::steps`](crate::Gradcheck::steps).
+    #[must_use]
+    pub fn steps(mut self) -> Self {
+        self.steps = true;
+        self
+    }
+
+    /// Declares that no output depends on any input near the point, as those of `floor` do not: that the
+    /// gradient is zero is then what is to be proven. Otherwise an operation of whose cases none depends
+    /// on an input is unchecked.
+    #[must_use]
+    pub fn constant(mut self) -> Self {
+        self.constant = true;
         self
     }
 
@@ -173,6 +234,29 @@ pub struct Suite {
     pub seed: u64,
     /// A device that computes in `f64`, with whose proven gradient `f32` is compared.
     pub reference: Option<Device>,
+    /// The line that says how to run an entry's case again, from the entry and the seed: [`repeat`] for a
+    /// suite that a test runs, a command of its own for a program.
+    pub repeat: fn(&Entry, u64) -> String,
+}
+
+/// How to run a case again, where a test runs the suite: by the test's name, which its thread has too.
+pub fn repeat(entry: &Entry, seed: u64) -> String {
+    let Entry { op, case, backend, dtype, order, .. } = entry;
+    let what = format!("{op}, case '{case}' on {backend} in {dtype}, order {order}, seed {seed}");
+    let thread = std::thread::current();
+    match thread.name() {
+        Some(test) if test != "main" => format!("cargo test {test} -- --exact, for {what}"),
+        _ => what,
+    }
+}
+
+/// The report of a test: how to repeat what it says begins with the test's name.
+#[doc(hidden)]
+pub fn of_test(mut report: Report, test: &str) -> Report {
+    for repeat in report.records.iter_mut().filter_map(|record| record.repeat.as_mut()) {
+        *repeat = format!("cargo test {test}, for {repeat}");
+    }
+    report
 }
 
 /// What a case is at one order: the function that is checked, and where.
@@ -192,15 +276,14 @@ impl Suite {
         for backend in backends {
             let calibration = OnceCell::new();
             for &dtype in &backend.dtypes {
+                // Why what was proven of an operation says nothing, as long as that is so of each case.
+                let mut idle: HashMap<(&str, u8), Option<Idle>> = HashMap::new();
                 for (number, case) in self.cases.iter().enumerate() {
                     for &order in &self.orders {
                         let exception =
                             case.exceptions.iter().find(|(name, _)| *name == backend.name);
-                        let mut emit = |mut record: Record| {
-                            if record.verdict != Verdict::Pass && exception.is_none() {
-                                record.repeat = Some(self.repeat(case, backend, dtype, order));
-                            }
-                            report(Entry {
+                        let mut emit = |record: Record| {
+                            let mut entry = Entry {
                                 op: case.op.clone(),
                                 case: case.name.clone(),
                                 backend: backend.name.clone(),
@@ -208,38 +291,49 @@ impl Suite {
                                 order,
                                 declared: exception.is_some(),
                                 record,
-                            });
-                        };
-                        if let Some((_, reason)) = exception {
-                            emit(Record::unchecked("case", reason.clone()));
-                            continue;
-                        }
-                        let Some(stage) =
-                            self.stage(case, order, &backend.device, dtype, &mut emit)
-                        else {
-                            continue;
-                        };
-                        let place =
-                            Place { subject: stage.subject, device: &backend.device, dtype };
-                        if dtype == DType::F64 {
-                            self.double(&stage, &place, &mut emit);
-                        } else {
-                            let known = proven.entry((number, order)).or_insert_with(|| {
-                                let device = self.reference.as_ref()?;
-                                let place =
-                                    Place { subject: stage.subject, device, dtype: DType::F64 };
-                                let settings = self.settings(&stage, DType::F64);
-                                prove(&place, &stage.inputs, &settings, ENTRIES).1
-                            });
-                            let ulps = match case.intrinsics.as_slice() {
-                                functions if backend.adapter && !functions.is_empty() => {
-                                    calibration
-                                        .get_or_init(|| Calibration::of(&backend.device))
-                                        .allowance(functions)
-                                }
-                                _ => 0.0,
                             };
-                            self.single(&stage, &place, known.as_ref(), ulps, &mut emit);
+                            if entry.record.verdict != Verdict::Pass && exception.is_none() {
+                                entry.record.repeat = Some((self.repeat)(&entry, self.seed));
+                            }
+                            report(entry);
+                        };
+                        let found = if let Some((_, reason)) = exception {
+                            emit(Record::unchecked("case", reason.clone()));
+                            None
+                        } else if let Some(stage) =
+                            self.stage(case, order, &backend.device, dtype, &mut emit)
+                        {
+                            let place =
+                                Place { subject: stage.subject, device: &backend.device, dtype };
+                            if dtype == DType::F64 {
+                                self.double(&stage, &place, &mut emit)
+                            } else {
+                                let known = proven.entry((number, order)).or_insert_with(|| {
+                                    let device = self.reference.as_ref()?;
+                                    let place =
+                                        Place { subject: stage.subject, device, dtype: DType::F64 };
+                                    self.prove(&stage, &place).1
+                                });
+                                let ulps = match case.intrinsics.as_slice() {
+                                    functions if backend.adapter && !functions.is_empty() => {
+                                        calibration
+                                            .get_or_init(|| Calibration::of(&backend.device))
+                                            .allowance(functions)
+                                    }
+                                    _ => 0.0,
+                                };
+                                self.single(&stage, &place, known.as_ref(), ulps, &mut emit)
+                            }
+                        } else {
+                            None
+                        };
+                        let all = idle.entry((case.op.as_str(), order)).or_insert(found);
+                        *all = all.and(found);
+                        let last = self.cases.iter().rposition(|other| other.op == case.op);
+                        if let Some(idle) = *all
+                            && last == Some(number)
+                        {
+                            emit(idle.record());
                         }
                     }
                 }
@@ -247,20 +341,11 @@ impl Suite {
         }
     }
 
-    /// How to run one case again, for a suite that `cargo xtask gradcheck` runs.
-    fn repeat(&self, case: &Case, backend: &Backend, dtype: DType, order: u8) -> String {
-        let dtype = if dtype == DType::F64 { "f64" } else { "f32" };
-        format!(
-            "cargo xtask gradcheck {} --case '{}' --backend {} --dtype {dtype} --order {order} --seed {}",
-            case.op, case.name, backend.name, self.seed
-        )
-    }
-
     fn declared(stage: &Stage<'_>) -> Declared {
         Declared {
             exact_forward: stage.order == 1 && stage.case.exact_forward,
             roundings: stage.case.roundings,
-            nondeterminism: 0.0,
+            nondeterminism: stage.case.nondeterminism,
             batch: if stage.order == 1 { stage.case.batch.clone() } else { Vec::new() },
         }
     }
@@ -273,8 +358,23 @@ impl Suite {
             intrinsic_ulps: 0.0,
             roundings: stage.case.roundings,
             companion: false,
-            steps: false,
+            steps: stage.case.steps,
         }
+    }
+
+    /// The proof in double precision, and what was proven if that suffices.
+    fn prove(&self, stage: &Stage<'_>, place: &Place<'_>) -> (Record, Option<Proven>) {
+        let settings = self.settings(stage, DType::F64);
+        let (record, proven) = prove(place, &stage.inputs, &settings, stage.case.entries);
+        let record = covered(record, stage.case.coverage);
+        let proven = proven.filter(|_| record.verdict == Verdict::Pass);
+        (record, proven)
+    }
+
+    /// Why a pass of the stage would say nothing, if that is not declared.
+    fn idle(stage: &Stage<'_>, proven: &Proven) -> Option<Idle> {
+        let idle = Idle::of(stage.subject, &stage.inputs, proven);
+        idle.filter(|idle| *idle != Idle::Constant || !stage.case.constant)
     }
 
     /// The function to check. At order 2 that is the vector-Jacobian product, once it is known to
@@ -302,13 +402,17 @@ impl Suite {
         Some(Stage { case, order, subject: vjp, inputs })
     }
 
-    fn double(&self, stage: &Stage<'_>, place: &Place<'_>, emit: &mut impl FnMut(Record)) {
-        let settings = self.settings(stage, DType::F64);
-        let (record, proven) = prove(place, &stage.inputs, &settings, ENTRIES);
+    fn double(
+        &self,
+        stage: &Stage<'_>,
+        place: &Place<'_>,
+        emit: &mut impl FnMut(Record),
+    ) -> Option<Idle> {
+        let (record, proven) = self.prove(stage, place);
         emit(record);
-        if let Some(proven) = proven {
-            self.structure(stage, place, &proven, emit);
-        }
+        let proven = proven?;
+        self.structure(stage, place, &proven, emit);
+        Self::idle(stage, &proven)
     }
 
     fn structure(
@@ -335,24 +439,33 @@ impl Suite {
         proven: Option<&Proven>,
         intrinsic_ulps: f64,
         emit: &mut impl FnMut(Record),
-    ) {
+    ) -> Option<Idle> {
         let (Some(proven), Some(device)) = (proven, &self.reference) else {
             let reason = match self.reference {
                 Some(_) => "the f64 gradient that it would be compared with did not pass",
                 None => "there is no backend with f64 to compare with",
             };
             emit(Record::unchecked("parity", reason));
-            return;
+            return None;
         };
         let reference = Place { subject: stage.subject, device, dtype: DType::F64 };
         let settings = Settings { intrinsic_ulps, ..self.settings(stage, DType::F32) };
-        emit(parity::check(place, &reference, &stage.inputs, proven, &settings));
+        let parity = parity::check(place, &reference, &stage.inputs, proven, &settings);
+        emit(covered(parity, stage.case.coverage));
         self.structure(stage, place, proven, emit);
+        Self::idle(stage, proven)
     }
 }
 
+/// How often [`draw`] tries to find a value.
+const DRAWS: usize = 100_000;
+
 /// Inputs for a case: uniform in [`low`, `high`), at least `margin` away from each of the `avoid`ed
 /// values.
+///
+/// # Panics
+///
+/// If nothing of the range is as far from those, or so little that 100,000 draws do not find it.
 pub fn draw(
     random: &mut SplitMix64,
     shapes: &[&[usize]],
@@ -360,19 +473,17 @@ pub fn draw(
     avoid: &[f64],
     margin: f64,
 ) -> Vec<Array> {
-    shapes
-        .iter()
-        .map(|shape| {
-            Array::from_fn(shape.to_vec(), || {
-                loop {
-                    let value = random.uniform(low, high);
-                    if avoid.iter().all(|point| (value - point).abs() >= margin) {
-                        return value;
-                    }
-                }
-            })
+    let far = |value: &f64| avoid.iter().all(|point| (value - point).abs() >= margin);
+    let mut value = || {
+        let drawn = (0..DRAWS).map(|_| random.uniform(low, high)).find(far);
+        drawn.unwrap_or_else(|| {
+            panic!(
+                "draw: argument `margin`: expected one that leaves a value between {low} and {high} \
+                 outside of it around {avoid:?}, got {margin}"
+            )
         })
-        .collect()
+    };
+    shapes.iter().map(|shape| Array::from_fn(shape.to_vec(), &mut value)).collect()
 }
 
 /// Makes a test of every case on every backend: a module for each backend, in it a test for each case,
@@ -423,7 +534,8 @@ macro_rules! gradcheck_suite {
                 fn $case() {
                     let device = $device;
                     let report: $crate::Report = ($check)(&device);
-                    report.assert_pass();
+                    let test = concat!(stringify!($backend), "::", stringify!($case));
+                    $crate::suite::of_test(report, test).assert_pass();
                 }
             )+
         }

@@ -18,6 +18,7 @@ type Unary = fn(Tensor<2>) -> Tensor<2>;
 fn unary(random: &mut SplitMix64) -> Vec<Case> {
     /// The interval of the inputs, and points that they keep twice the largest step away from.
     struct On(f64, f64, &'static [f64]);
+    const CONSTANT: [&str; 5] = ["sign", "floor", "ceil", "round", "trunc"];
     const HALVES: &[f64] = &[-2.0, -1.5, -1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0];
     let functions: [(&str, On, f64, Unary); 29] = [
         ("exp", On(-3.0, 3.0, &[]), 0.25, Tensor::exp),
@@ -55,7 +56,8 @@ fn unary(random: &mut SplitMix64) -> Vec<Case> {
         .into_iter()
         .map(|(op, On(low, high, avoid), step, function)| {
             let inputs = draw(random, &[&[2, 5]], (low, high), avoid, 2.0 * step);
-            case(op, "2×5", inputs, function).first_step(step)
+            let case = case(op, "2×5", inputs, function).first_step(step);
+            if CONSTANT.contains(&op) { case.constant() } else { case }
         })
         .collect()
 }

@@ -3,7 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use burn::tensor::{DType, Device, Tensor};
-use burn_autograd::gradcheck::{Gradcheck, Report, Verdict};
+use burn_autograd::gradcheck::suite::{Backend, Case, Suite, repeat};
+use burn_autograd::gradcheck::{Array, Gradcheck, Report, Subject, Verdict};
 
 use super::Sham;
 use super::formulas::slightly_wrong;
@@ -57,6 +58,13 @@ pub(super) fn run() -> Vec<Sham> {
             elementwise(|x| x.zeros_like(), |x, _| x.zeros_like())
                 .check::<Tensor<1>>(tensor::<1>([4], 3))
         }),
+        sham("sizes none of which has elements", || {
+            let sine = elementwise(|x| x.sin(), |x, g| g * x.cos());
+            let subject = sine.subject::<Tensor<1>, Tensor<1>>();
+            Gradcheck::new().run_sizes(&subject, |_| tensor::<1>([0], 3))
+        }),
+        sham("a suite of a function that is constant", || suite_of_a_constant(1)),
+        sham("a suite of a second derivative that is zero", || suite_of_a_constant(2)),
         {
             let constant = elementwise(|x| x.zeros_like(), |x, _| x.zeros_like());
             let subject = constant.subject::<Tensor<1>, Tensor<1>>();
@@ -102,6 +110,24 @@ fn swapped() -> Report {
         .subject::<(Tensor<1>, Tensor<1>), Tensor<1>>()
         .surrogate(|(a, b): (Tensor<1>, Tensor<1>)| b.square() * a);
     Gradcheck::new().run(&subject, (tensor([3], 1), tensor([3], 2)))
+}
+
+/// A suite of one function that is constant, at an order.
+fn suite_of_a_constant(order: u8) -> Report {
+    let constant = elementwise(|x| x.zeros_like(), |x, _| x.zeros_like());
+    let inputs = vec![Array::new([3], [0.5, -1.25, 0.75])];
+    let case = Case::new("zero", "[3]", constant.subject::<Tensor<1>, Tensor<1>>(), inputs)
+        .vjp(Subject::product(|x: Tensor<1>, _: Tensor<1>| x.zeros_like()));
+    let suite = Suite { cases: vec![case], orders: vec![order], seed: 42, reference: None, repeat };
+    let flex = Backend {
+        name: "flex".to_owned(),
+        device: Device::flex(),
+        dtypes: vec![DType::F64],
+        adapter: false,
+    };
+    let mut records = Vec::new();
+    suite.run(&[flex], |entry| records.push(entry.record));
+    Report { records }
 }
 
 /// x², forward and backward too large by one in a thousand in single precision.

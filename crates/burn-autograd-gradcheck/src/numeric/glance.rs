@@ -59,7 +59,10 @@ impl Glance<'_> {
         }
         let unit = self.precision.unit;
         if rows.iter().all(|row| row.is_still(centre)) {
-            return Some(Estimate::constant(centre, unit, rows[0].width()));
+            // All the steps may be periods of the function; those of the noise are not.
+            let mut runs = self.samples.noise.iter().flatten();
+            let still = runs.all(|values| values[output] == centre);
+            return still.then(|| Estimate::constant(centre, unit, rows[0].width()));
         }
         if !(centre.is_finite() && rows.iter().all(Row::is_finite)) {
             return None;

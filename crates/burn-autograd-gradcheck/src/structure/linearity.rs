@@ -16,7 +16,7 @@ impl Ground<'_> {
         let mut column = 0;
         for (input, (array, gradient)) in self.inputs.iter().zip(&self.base.gradients).enumerate() {
             for position in 0..array.len() {
-                let entries = numeric[column].iter().zip(&weights);
+                let entries = numeric[column].iter().zip(&weights).filter(|(_, w)| **w != 0.0);
                 let expected = entries.clone().fold(0.0, |sum, (e, w)| sum + e.value * w);
                 let slack = entries.fold(0.0, |sum, (e, w)| sum + (e.bound * w).abs());
                 let value = gradient.as_ref().map_or(0.0, |gradient| gradient.data[position]);

@@ -12,7 +12,7 @@ mod views;
 use crate::draft::Draft;
 use crate::evaluate::{Mode, Panicked, Pass, Place};
 use crate::jacobian::NEGLIGIBLE;
-use crate::proven::{Evidence, Flat, Proven, cotangents, flatten, rounding};
+use crate::proven::{Evidence, Flat, NOTHING_SETTLED, Proven, cotangents, flatten, rounding};
 use crate::record::{Record, Verdict};
 use crate::{Array, SplitMix64};
 
@@ -47,6 +47,9 @@ pub(crate) fn checks(
 ) -> Vec<Record> {
     let mut random = SplitMix64::new(seed ^ 0x57_2C7);
     let cotangents = cotangents(&proven.outputs, &mut random);
+    let Some((cotangents, open)) = proven.settled(cotangents) else {
+        return vec![Record::unchecked("structure", NOTHING_SETTLED)];
+    };
     let unit = unit(place.dtype);
     let scales = proven.scales(&cotangents);
     // Two computations, each with its own rounding.
@@ -66,6 +69,8 @@ pub(crate) fn checks(
         Ground { place, inputs, proven, cotangents, base, bounds, detects, unit, declared };
     ground.allow_variation();
     ground.detects = ground.power(&scales);
+    let unsettled = ground.bounds.iter_mut().zip(&open).filter(|(_, open)| **open);
+    unsettled.for_each(|(bound, _)| *bound = f64::INFINITY);
     let subsets = tracking::subsets(inputs.len(), &mut SplitMix64::new(seed ^ 0x5B_5E7));
     let mut records = vec![
         ground.forward(),
