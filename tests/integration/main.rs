@@ -24,6 +24,7 @@ mod linear;
 mod operations;
 mod planted;
 mod polynomial;
+mod precision;
 mod pytorch;
 mod reference;
 mod remote;

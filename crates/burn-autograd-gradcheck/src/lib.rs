@@ -11,7 +11,8 @@
 //! - [`Fail`](Verdict::Fail) if they do not, on two different step ladders;
 //! - [`Unchecked`](Verdict::Unchecked) if nothing can be said, for a reason that is given: a kink,
 //!   or too much noise. It is never counted as a pass;
-//! - [`Invalid`](Verdict::Invalid) if the function cannot be evaluated.
+//! - [`Invalid`](Verdict::Invalid) if the function cannot be evaluated, or computes in less than `f64`
+//!   though its inputs are `f64`: what is wrong then is not the gradient.
 //!
 //! ```
 //! # #[cfg(feature = "flex")] {
@@ -44,6 +45,7 @@ pub mod guide {}
 mod integers;
 mod jacobian;
 mod line;
+mod lower;
 mod modules;
 pub mod numeric;
 mod parity;
