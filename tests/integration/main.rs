@@ -29,4 +29,5 @@ mod pytorch;
 mod reference;
 mod remote;
 mod transforms;
+mod values;
 mod variables;

@@ -57,6 +57,7 @@ pub mod report;
 mod structure;
 mod subject;
 pub mod suite;
+mod values;
 
 pub use api::{Gradcheck, gradcheck, gradcheck_module, gradcheck_order, gradgradcheck};
 pub use array::Array;
@@ -65,3 +66,4 @@ pub use control::Control;
 pub use random::SplitMix64;
 pub use record::{Record, Report, Verdict, Worst};
 pub use subject::Subject;
+pub use values::Expected;
