@@ -16,12 +16,13 @@ mod resizing;
 mod table;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::process::ExitCode;
 
 use burn_autograd::Tensors;
 use burn_autograd::gradcheck::report::SuiteReport;
 use burn_autograd::gradcheck::suite::{Case, draw};
-use burn_autograd::gradcheck::{Array, SplitMix64, Subject, Verdict};
+use burn_autograd::gradcheck::{Array, Record, SplitMix64, Subject, Verdict};
 
 /// What the names of Burn's operations begin with.
 pub(crate) const PREFIX: &str = "burn::";
@@ -94,8 +95,37 @@ fn distinct(random: &mut SplitMix64, shape: &[usize]) -> Array {
 /// Where something was checked: an operation's case on a backend, in a data type.
 type Spot<'a> = (&'a str, &'a str, &'a str, &'a str);
 
-/// A check that did not pass, and what it says.
-type Finding<'a> = (&'a str, Verdict);
+/// A check that did not pass.
+#[derive(Debug, Clone, Copy)]
+struct Finding<'a> {
+    check: &'a str,
+    /// What it says.
+    verdict: Verdict,
+    /// The largest error of the entries that fit worst, if entries were compared; infinite, if one is not
+    /// a number.
+    error: Option<f64>,
+}
+
+impl<'a> Finding<'a> {
+    fn of(record: &'a Record) -> Self {
+        let errors = record.worst_entries.iter().map(|worst| match worst.error {
+            error if error.is_finite() => error,
+            _ => f64::INFINITY,
+        });
+        let error = errors.reduce(f64::max);
+        Self { check: &record.check, verdict: record.verdict, error }
+    }
+}
+
+impl fmt::Display for Finding<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.check, self.verdict)?;
+        match self.error {
+            Some(error) => write!(f, " with an error of {error:.1e}"),
+            None => Ok(()),
+        }
+    }
+}
 
 /// Compares what was found with what is known, prints both, and gives the exit code: 0 if they are the
 /// same. Of a run of everything a table is written.
@@ -106,7 +136,7 @@ pub(crate) fn outcome(report: &SuiteReport, everything: bool) -> Result<ExitCode
         let spot = (&*entry.op, &*entry.case, &*entry.backend, &*entry.dtype);
         let findings = found.entry(spot).or_default();
         if entry.record.verdict != Verdict::Pass {
-            findings.push((&entry.record.check, entry.record.verdict));
+            findings.push(Finding::of(&entry.record));
         }
     }
     if found.is_empty() {
@@ -128,8 +158,8 @@ pub(crate) fn outcome(report: &SuiteReport, everything: bool) -> Result<ExitCode
         });
         let gone = known.iter().filter(|entry| !findings.iter().any(|found| entry.is(*found)));
         let differences: Vec<_> = unknown
-            .map(|(check, verdict)| format!("{check} {verdict} is not in the record"))
-            .chain(gone.map(|entry| format!("{} is recorded not to pass", entry.check)))
+            .map(|found| format!("{found} is not in the record"))
+            .chain(gone.map(|entry| format!("{entry} is recorded")))
             .collect();
         if !differences.is_empty() {
             different += 1;

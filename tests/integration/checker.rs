@@ -52,6 +52,7 @@ fn a_function_that_computes_in_lower_precision_is_unchecked() {
     let x: Tensor<2> = tensor([2, 3], &DATA, &burn::tensor::Device::ndarray(), DType::F64);
     let report = gradcheck(sigmoid, x);
     assert_eq!(report.verdict(), Verdict::Unchecked, "{report}");
+    assert!(report.to_string().contains("computed with about f32's precision"), "{report}");
 }
 
 #[test]

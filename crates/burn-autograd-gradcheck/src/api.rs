@@ -13,7 +13,9 @@ use crate::numeric::{Nature, Precision};
 use crate::proven::{Evidence, Proven, cotangents};
 use crate::record::{Record, Report, Verdict};
 use crate::structure::Declared;
-use crate::{Array, SplitMix64, Subject, integers, line, modules, parity, projection, structure};
+use crate::{
+    Array, Expected, SplitMix64, Subject, integers, line, modules, parity, projection, structure,
+};
 
 /// Checks a function's gradient at `inputs`: every entry of its Jacobian against a numeric
 /// derivative, and what must hold of every gradient: subsets of tracked inputs (all of
@@ -192,6 +194,7 @@ pub struct Gradcheck {
     companion: bool,
     steps: bool,
     declared: Declared,
+    pub(crate) expected: Vec<Expected>,
 }
 
 impl Default for Gradcheck {
@@ -216,6 +219,7 @@ impl Gradcheck {
             companion: false,
             steps: false,
             declared: Declared::default(),
+            expected: Vec::new(),
         }
     }
 
@@ -357,7 +361,9 @@ impl Gradcheck {
 
     fn run_on(&self, subject: &Subject, inputs: Vec<DispatchTensor>) -> Report {
         let (arrays, device, dtype) = crate::evaluate::take(inputs);
-        self.run_at(subject, &arrays, &device, dtype)
+        let mut report = self.run_at(subject, &arrays, &device, dtype);
+        report.records.extend(self.values(&Place { subject, device: &device, dtype }, &arrays));
+        report
     }
 
     /// Checks a function's second derivative.

@@ -11,6 +11,7 @@ use crate::Array;
 use crate::diagnosis::Rejected;
 use crate::draft::Draft;
 use crate::evaluate::{Mode, Panicked, Pass, Place};
+use crate::lower::{LOWER, Lower, remark};
 use crate::numeric::{Estimate, Nature, Precision, Samples};
 use crate::proven::{Evidence, Flat, Open, Proven, flatten};
 use crate::record::{Record, Verdict, Worst};
@@ -49,7 +50,7 @@ impl Settings {
 pub(crate) const NEGLIGIBLE: f64 = 1e-3;
 
 /// An error that is larger than its bound by this factor needs no second ladder, whose own bound may be
-/// too wide to say anything. In the experiment of [`numeric`](crate::numeric) no error was larger than 2.7
+/// too wide to say anything. In the experiment of [`numeric`](crate::numeric) no error was larger than 2.8
 /// bounds in 900,000 trials; next to a singularity bounds may be short by a factor of 20.
 pub(crate) const CERTAIN: f64 = 100.0;
 
@@ -160,6 +161,7 @@ pub(crate) fn check(
     let mut failed = Vec::new();
     let mut open = HashSet::new();
     let mut second: HashMap<usize, Vec<Estimate>> = HashMap::new();
+    let mut lower = Lower::new(&differentiated, &flat_inputs, settings, count);
     for (row, (output, output_index)) in outputs_of.iter().enumerate() {
         let overall: Vec<f64> = (0..inputs.len()).map(|input| largest(row, input)).collect();
         for (column, (input, index)) in inputs_of.iter().enumerate() {
@@ -250,6 +252,16 @@ pub(crate) fn check(
                 open.insert((row, column));
                 continue;
             }
+            // A bound of double precision is none for a function that computes in less. Once something has
+            // failed, it does not matter any more.
+            let judged = draft.record.verdict == Verdict::Fail || fits(error, bound);
+            let seen = if judged { None } else { lower.entry(column, row) };
+            let seen = seen.filter(|seen| seen.unknown && seen.estimate.nature == Nature::Smooth);
+            if let Some(seen) = &seen {
+                found = seen.estimate;
+                error = (value - found.value).abs();
+                bound = found.bound + 8.0 * Precision::F32.unit * size(&found);
+            }
             draft.look((value, found.value), bound, || Worst {
                 output: *output,
                 output_index: Some(output_index.clone()),
@@ -273,6 +285,18 @@ pub(crate) fn check(
                 );
                 continue;
             }
+            if let Some(seen) = seen {
+                draft.lower(
+                    Verdict::Invalid,
+                    format!(
+                        "precision: output {output} at {output_index:?} is {LOWER}: its values are off by \
+                         about {:.0e} of the largest; the gradient of input {input} at {index:?} agrees \
+                         with its derivative to {bound:.0e}, more cannot be said in f64",
+                        seen.relative
+                    ),
+                );
+                continue;
+            }
             let scale = size(&found).max(NEGLIGIBLE * overall[*input].max(found.slope));
             let detects = match found.nature {
                 // Relative to the output's own size: of the derivative nothing is seen.
@@ -280,11 +304,14 @@ pub(crate) fn check(
                 _ => bound / scale,
             };
             if detects > settings.precision.detects {
+                // The first reason is the one that is kept.
+                let first = draft.record.verdict == Verdict::Pass;
+                let why = remark(if first { lower.entry(column, row) } else { None });
                 draft.lower(
                     Verdict::Unchecked,
                     format!(
                         "low power: in input {input} at {index:?} only a relative error above \
-                         {detects:.1e} would be seen"
+                         {detects:.1e} would be seen{why}"
                     ),
                 );
                 open.insert((row, column));
@@ -429,8 +456,9 @@ fn estimate(
     Ok((0..outputs).map(|row| samples.derivative(row, settings.precision)).collect())
 }
 
-/// The samples of all outputs along one input element.
-fn samples(
+/// The samples of all outputs along one input element: of a function of double precision also at the
+/// steps of single precision, if the settings say so.
+pub(crate) fn samples(
     place: &Place<'_>,
     inputs: &Flat,
     position: usize,
@@ -458,6 +486,8 @@ fn samples(
         let double = double.moving(inputs, position)?;
         let companion = |delta: f64| run(double.at(delta)).1;
         Samples::take_with(settings.first_step, settings.precision, function, companion)
+    } else if place.dtype == DType::F64 && settings.precision == Precision::F32 {
+        Samples::take_coarse(inputs.element(position), settings.first_step, function)
     } else {
         Samples::take(inputs.element(position), settings.first_step, settings.precision, function)
     };

@@ -12,7 +12,8 @@
 //!   bounds;
 //! - [`Unchecked`](Verdict::Unchecked) if nothing can be said, for a reason that is given: a kink,
 //!   or too much noise. It is never counted as a pass;
-//! - [`Invalid`](Verdict::Invalid) if the function cannot be evaluated.
+//! - [`Invalid`](Verdict::Invalid) if the function cannot be evaluated, or computes in less than `f64`
+//!   though its inputs are `f64`: what is wrong then is not the gradient.
 //!
 //! ```
 //! # #[cfg(feature = "flex")] {
@@ -45,6 +46,7 @@ pub mod guide {}
 mod integers;
 mod jacobian;
 mod line;
+mod lower;
 mod modules;
 pub mod numeric;
 mod parity;
@@ -56,6 +58,7 @@ pub mod report;
 mod structure;
 mod subject;
 pub mod suite;
+mod values;
 
 pub use api::{Gradcheck, gradcheck, gradcheck_module, gradcheck_order, gradgradcheck};
 pub use array::Array;
@@ -64,3 +67,4 @@ pub use control::Control;
 pub use random::SplitMix64;
 pub use record::{Record, Report, Verdict, Worst};
 pub use subject::Subject;
+pub use values::Expected;

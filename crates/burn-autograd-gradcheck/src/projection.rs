@@ -19,10 +19,13 @@
 
 use std::ops::Range;
 
+use burn::tensor::DType;
+
 use crate::draft::Draft;
 use crate::evaluate::{Mode, Panicked, Place};
 use crate::jacobian::{CERTAIN, Settings, outputs};
-use crate::numeric::{Nature, Samples};
+use crate::lower::LOWER;
+use crate::numeric::{Coarse, Estimate, Nature, Precision, Samples};
 use crate::proven::{Evidence, Flat, Open, Proven, cotangents, flatten, missing, rounding};
 use crate::record::{Record, Verdict, Worst};
 use crate::{Array, SplitMix64};
@@ -107,22 +110,48 @@ impl Along<'_> {
         direction: &[f64],
         weights: &[f64],
         first_step: f64,
-    ) -> Result<crate::numeric::Estimate, Panicked> {
+    ) -> Result<Estimate, Panicked> {
+        let samples = self.samples(block, direction, weights, first_step, false)?;
+        Ok(samples.derivative(0, self.settings.precision))
+    }
+
+    /// The samples of ⟨weights, outputs⟩ along a direction within a block; of a function of double
+    /// precision also at the steps of single precision.
+    fn samples(
+        &self,
+        block: Range<usize>,
+        direction: &[f64],
+        weights: &[f64],
+        first_step: f64,
+        coarse: bool,
+    ) -> Result<Samples, Panicked> {
         let mut panicked = None;
-        let precision = self.settings.precision;
-        // A point of the scale of 1: where the noise is sampled, steps are multiples of its rounding.
-        let samples = Samples::take(1.0, first_step, precision, |delta| {
+        let function = |delta: f64| {
             let change = self.change(block.clone(), direction, weights, delta);
             let value = change.unwrap_or_else(|text| {
                 panicked.get_or_insert(text);
                 f64::NAN
             });
             (delta, vec![value])
-        });
-        match panicked {
-            Some(panicked) => Err(panicked),
-            None => Ok(samples.derivative(0, precision)),
+        };
+        // A point of the scale of 1: where the noise is sampled, steps are multiples of its rounding.
+        let samples = match coarse {
+            true => Samples::take_coarse(1.0, first_step, function),
+            false => Samples::take(1.0, first_step, self.settings.precision, function),
+        };
+        panicked.map_or(Ok(samples), Err)
+    }
+
+    /// Whether the outputs are computed in less than double precision, though a bound supposes that.
+    fn lower(&self, block: Range<usize>, direction: &[f64], weights: &[f64]) -> Option<Coarse> {
+        if self.place.dtype != DType::F64 {
+            return None;
         }
+        let step = self.settings.first_step;
+        let fine = self.samples(block.clone(), direction, weights, step, false).ok()?;
+        let coarse = self.samples(block, direction, weights, step, true).ok()?;
+        let seen = coarse.coarse(&fine, 0)?;
+        (seen.unknown && seen.estimate.nature == Nature::Smooth).then_some(seen)
     }
 }
 
@@ -282,7 +311,16 @@ fn judge(
         }
         _ => {}
     }
-    let (error, bound) = ((value - found.value).abs(), found.bound + slack);
+    let (mut error, mut bound) = ((value - found.value).abs(), found.bound + slack);
+    // A bound of double precision is none for a function that computes in less.
+    let judged = draft.record.verdict == Verdict::Fail || error <= bound;
+    let seen = if judged { None } else { along.lower(block.clone(), direction, weights) };
+    if let Some(seen) = &seen {
+        found = seen.estimate;
+        let unit = Precision::F32.unit;
+        error = (value - found.value).abs();
+        bound = found.bound + rounding(unit, (size, along.centre.len() + block.len()));
+    }
     draft.compare(Worst {
         output: 0,
         output_index: None,
@@ -305,6 +343,18 @@ fn judge(
             ),
         );
         return Ok(Judged::Wrong);
+    }
+    if let Some(seen) = seen {
+        draft.lower(
+            Verdict::Invalid,
+            format!(
+                "precision: the function is {LOWER}: from {:?} of input {} on the weighted outputs are off \
+                 by about {:.0e} of their change; the gradient agrees with it to {bound:.0e}, more \
+                 cannot be said in f64",
+                place.1, place.0, seen.relative
+            ),
+        );
+        return Ok(Judged::Open);
     }
     // A wrong entry as large as the typical one of the block would have been seen if it changed the
     // sum by more than the bound.

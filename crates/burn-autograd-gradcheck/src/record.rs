@@ -10,7 +10,7 @@ pub enum Verdict {
     Pass,
     /// Something could not be judged, for the reason given.
     Unchecked,
-    /// The function could not be evaluated.
+    /// The function could not be evaluated, or not in its inputs' precision.
     Invalid,
     /// A mistake.
     Fail,

@@ -11,13 +11,14 @@ use serde::{Deserialize, Serialize};
 use crate::api::{Idle, assert_coverage, assert_step, covered, prove};
 use crate::calibrate::{Calibration, Intrinsic};
 use crate::evaluate::Place;
-use crate::jacobian::Settings;
+use crate::jacobian::{self, Settings};
+use crate::lower::is_lower;
 use crate::numeric::Precision;
 use crate::projection::ENTRIES;
 use crate::proven::Proven;
 use crate::record::{Record, Verdict};
 use crate::structure::Declared;
-use crate::{Array, Report, SplitMix64, Subject, integers, parity, structure};
+use crate::{Array, Report, SplitMix64, Subject, integers, line, parity, structure};
 
 /// A function at a point.
 #[derive(Debug, Clone)]
@@ -259,6 +260,14 @@ pub fn of_test(mut report: Report, test: &str) -> Report {
     report
 }
 
+/// What the proof of a case on the reference gave.
+#[derive(Default)]
+struct Reference {
+    proven: Option<Proven>,
+    /// Whether the function computes in less than `f64` there.
+    lower: bool,
+}
+
 /// What a case is at one order: the function that is checked, and where.
 struct Stage<'a> {
     case: &'a Case,
@@ -272,7 +281,7 @@ impl Suite {
     /// as it is there.
     pub fn run(&self, backends: &[Backend], mut report: impl FnMut(Entry)) {
         // What was proven on the reference, to be used for every `f32` backend.
-        let mut proven: HashMap<(usize, u8), Option<Proven>> = HashMap::new();
+        let mut proven: HashMap<(usize, u8), Reference> = HashMap::new();
         for backend in backends {
             let calibration = OnceCell::new();
             for &dtype in &backend.dtypes {
@@ -291,49 +300,7 @@ impl Suite {
                                 order,
                                 declared: exception.is_some(),
                                 record,
-                            };
-                            if entry.record.verdict != Verdict::Pass && exception.is_none() {
-                                entry.record.repeat = Some((self.repeat)(&entry, self.seed));
-                            }
-                            report(entry);
-                        };
-                        let found = if let Some((_, reason)) = exception {
-                            emit(Record::unchecked("case", reason.clone()));
-                            None
-                        } else if let Some(stage) =
-                            self.stage(case, order, &backend.device, dtype, &mut emit)
-                        {
-                            let place =
-                                Place { subject: stage.subject, device: &backend.device, dtype };
-                            if dtype == DType::F64 {
-                                self.double(&stage, &place, &mut emit)
-                            } else {
-                                let known = proven.entry((number, order)).or_insert_with(|| {
-                                    let device = self.reference.as_ref()?;
-                                    let place =
-                                        Place { subject: stage.subject, device, dtype: DType::F64 };
-                                    self.prove(&stage, &place).1
-                                });
-                                let ulps = match case.intrinsics.as_slice() {
-                                    functions if backend.adapter && !functions.is_empty() => {
-                                        calibration
-                                            .get_or_init(|| Calibration::of(&backend.device))
-                                            .allowance(functions)
-                                    }
-                                    _ => 0.0,
-                                };
-                                self.single(&stage, &place, known.as_ref(), ulps, &mut emit)
-                            }
-                        } else {
-                            None
-                        };
-                        let all = idle.entry((case.op.as_str(), order)).or_insert(found);
-                        *all = all.and(found);
-                        let last = self.cases.iter().rposition(|other| other.op == case.op);
-                        if let Some(idle) = *all
-                            && last == Some(number)
-                        {
-                            emit(idle.record());
+use crate::{Array, Report, SplitMix64, Subject, integers, line, parity, structure};
                         }
                     }
                 }
@@ -436,11 +403,10 @@ impl Suite {
         &self,
         stage: &Stage<'_>,
         place: &Place<'_>,
-        proven: Option<&Proven>,
+        known: &Reference,
         intrinsic_ulps: f64,
         emit: &mut impl FnMut(Record),
-    ) -> Option<Idle> {
-        let (Some(proven), Some(device)) = (proven, &self.reference) else {
+use crate::{Array, Report, SplitMix64, Subject, integers, line, parity, structure};
             let reason = match self.reference {
                 Some(_) => "the f64 gradient that it would be compared with did not pass",
                 None => "there is no backend with f64 to compare with",
@@ -449,9 +415,7 @@ impl Suite {
             return None;
         };
         let reference = Place { subject: stage.subject, device, dtype: DType::F64 };
-        let settings = Settings { intrinsic_ulps, ..self.settings(stage, DType::F32) };
-        let parity = parity::check(place, &reference, &stage.inputs, proven, &settings);
-        emit(covered(parity, stage.case.coverage));
+use crate::{Array, Report, SplitMix64, Subject, integers, line, parity, structure};
         self.structure(stage, place, proven, emit);
         Self::idle(stage, proven)
     }

@@ -72,7 +72,7 @@ fn cell<'a>(cases: impl Iterator<Item = &'a [Finding<'a>]>) -> String {
     let (mut count, mut failed, mut open) = (0, 0, 0);
     for findings in cases {
         count += 1;
-        if findings.iter().any(|(_, verdict)| *verdict == Verdict::Fail) {
+        if findings.iter().any(|found| found.verdict == Verdict::Fail) {
             failed += 1;
         } else if !findings.is_empty() {
             open += 1;

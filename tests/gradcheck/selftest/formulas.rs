@@ -5,7 +5,7 @@ use burn_autograd::gradcheck::{Gradcheck, Report};
 use burn_autograd::{Function, Var};
 
 use super::Mutant;
-use super::tools::{Op, and, constant, elementwise, host, of, positive, tensor, values};
+use super::tools::{Op, constant, elementwise, host, known, of, positive, tensor};
 
 pub(super) fn mutants() -> Vec<Mutant> {
     vec![
@@ -229,8 +229,8 @@ pub(super) fn mutants() -> Vec<Mutant> {
                     move |x| &x + c * x.powi(3),
                     move |x, g| g * (1.0 + 3.0 * c * x.square()),
                 );
-                let known = values(&op, &[1.0, 2.0], &[1.044715, 2.35772], &[1.134145, 1.53658]);
-                and(op.check::<Tensor<1>>(tensor([4], 61)), known)
+                let at = known(&[1.0, 2.0], &[1.044715, 2.35772], &[1.134145, 1.53658]);
+                op.check_with::<Tensor<1>>(&at, tensor([4], 61))
             },
         ),
         Mutant::new(

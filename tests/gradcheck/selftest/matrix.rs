@@ -35,7 +35,7 @@ pub(super) const CHECKS: &[(&str, &str)] = &[
     ("other", "oth"),
 ];
 
-/// What is called so here that is no record of a single report.
+/// What is called so here that is no record of a single report, or whose name does not say enough.
 const EXPLAINED: &[(&str, &str)] = &[
     ("values", "the function and its gradient at points where both are known"),
     ("sizes", "any check at another size, or with another parameter"),

@@ -3,7 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::Mutant;
-use super::tools::{and, elementwise, of, tensor, values};
+use super::tools::{elementwise, known, of, tensor};
 
 pub(super) fn mutants() -> Vec<Mutant> {
     vec![
@@ -22,8 +22,8 @@ pub(super) fn mutants() -> Vec<Mutant> {
                         }
                     },
                 );
-                let ties = values(&op, &[0.5, 2.0, 2.0], &[2.0], &[0.0, 1.0, 0.0]);
-                and(op.check::<Tensor<1>>(of([3], &[0.5, 2.0, 1.25])), ties)
+                let ties = known(&[0.5, 2.0, 2.0], &[2.0], &[0.0, 1.0, 0.0]);
+                op.check_with::<Tensor<1>>(&ties, of([3], &[0.5, 2.0, 1.25]))
             },
         ),
         Mutant::new(42, "another convention at a kink: relu at 0", &["values"], |planted| {
@@ -34,8 +34,8 @@ pub(super) fn mutants() -> Vec<Mutant> {
                     false => g.fill_where_not_positive(&x, 0.0),
                 },
             );
-            let kink = values(&op, &[0.0, 1.0, -1.0], &[0.0, 1.0, 0.0], &[0.0, 1.0, 0.0]);
-            and(op.check::<Tensor<1>>(tensor([4], 42)), kink)
+            let kink = known(&[0.0, 1.0, -1.0], &[0.0, 1.0, 0.0], &[0.0, 1.0, 0.0]);
+            op.check_with::<Tensor<1>>(&kink, tensor([4], 42))
         }),
         Mutant::new(
             43,

@@ -40,8 +40,16 @@
 //! does not agree with the gradient, to a hundredth of what may remain unseen, counts for nothing: the
 //! long ladder is taken. So a glance never rejects, and to accept wrongly it would have to be wrong by
 //! what the gradient is wrong by.
+//!
+//! # Less than double precision
+//!
+//! A function of `f64` that casts to `f32` on the way has stairs for values, which points that are
+//! roundings of `f64` apart do not see. So before a gradient is called wrong in double precision, runs at
+//! spacings that single precision resolves are looked at. If they show a noise that was not supposed, the
+//! derivative is that of a ladder for single precision, with this noise in its bound.
 #![doc = include_str!("bound.md")]
 
+mod coarse;
 mod glance;
 mod kinks;
 mod noise;
@@ -51,6 +59,7 @@ mod tableau;
 
 use std::fmt;
 
+pub(crate) use coarse::Coarse;
 pub use glance::Glance;
 use search::{Ladder, Row, Search, Source};
 pub use table::{StepRow, StepTable};
