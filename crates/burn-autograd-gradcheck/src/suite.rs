@@ -300,7 +300,52 @@ impl Suite {
                                 order,
                                 declared: exception.is_some(),
                                 record,
-use crate::{Array, Report, SplitMix64, Subject, integers, line, parity, structure};
+                            };
+                            if entry.record.verdict != Verdict::Pass && exception.is_none() {
+                                entry.record.repeat = Some((self.repeat)(&entry, self.seed));
+                            }
+                            report(entry);
+                        };
+                        let found = if let Some((_, reason)) = exception {
+                            emit(Record::unchecked("case", reason.clone()));
+                            None
+                        } else if let Some(stage) =
+                            self.stage(case, order, &backend.device, dtype, &mut emit)
+                        {
+                            let place =
+                                Place { subject: stage.subject, device: &backend.device, dtype };
+                            if dtype == DType::F64 {
+                                self.double(&stage, &place, &mut emit)
+                            } else {
+                                let known = proven.entry((number, order)).or_insert_with(|| {
+                                    let Some(device) = &self.reference else {
+                                        return Reference::default();
+                                    };
+                                    let place =
+                                        Place { subject: stage.subject, device, dtype: DType::F64 };
+                                    let (record, proven) = self.prove(&stage, &place);
+                                    Reference { proven, lower: is_lower(&record) }
+                                });
+                                let ulps = match case.intrinsics.as_slice() {
+                                    functions if backend.adapter && !functions.is_empty() => {
+                                        calibration
+                                            .get_or_init(|| Calibration::of(&backend.device))
+                                            .allowance(functions)
+                                    }
+                                    _ => 0.0,
+                                };
+                                self.single(&stage, &place, known, ulps, &mut emit)
+                            }
+                        } else {
+                            None
+                        };
+                        let all = idle.entry((case.op.as_str(), order)).or_insert(found);
+                        *all = all.and(found);
+                        let last = self.cases.iter().rposition(|other| other.op == case.op);
+                        if let Some(idle) = *all
+                            && last == Some(number)
+                        {
+                            emit(idle.record());
                         }
                     }
                 }
@@ -406,7 +451,21 @@ use crate::{Array, Report, SplitMix64, Subject, integers, line, parity, structur
         known: &Reference,
         intrinsic_ulps: f64,
         emit: &mut impl FnMut(Record),
-use crate::{Array, Report, SplitMix64, Subject, integers, line, parity, structure};
+    ) -> Option<Idle> {
+        let settings = Settings { intrinsic_ulps, ..self.settings(stage, DType::F32) };
+        let (Some(proven), Some(device)) = (&known.proven, &self.reference) else {
+            if known.lower {
+                // It computes in f32 on the reference as well: there is no more to compare with than on a
+                // device that has no other data type.
+                let record = line::check(place, &stage.inputs, &settings);
+                let passed = record.verdict == Verdict::Pass;
+                emit(record);
+                if passed && let Some(scale) = jacobian::scale(place, &stage.inputs, &settings) {
+                    self.structure(stage, place, &scale, emit);
+                    return Self::idle(stage, &scale);
+                }
+                return None;
+            }
             let reason = match self.reference {
                 Some(_) => "the f64 gradient that it would be compared with did not pass",
                 None => "there is no backend with f64 to compare with",
@@ -415,7 +474,8 @@ use crate::{Array, Report, SplitMix64, Subject, integers, line, parity, structur
             return None;
         };
         let reference = Place { subject: stage.subject, device, dtype: DType::F64 };
-use crate::{Array, Report, SplitMix64, Subject, integers, line, parity, structure};
+        let parity = parity::check(place, &reference, &stage.inputs, proven, &settings);
+        emit(covered(parity, stage.case.coverage));
         self.structure(stage, place, proven, emit);
         Self::idle(stage, proven)
     }
