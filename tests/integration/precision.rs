@@ -3,7 +3,10 @@
 
 use burn::nn::{RmsNorm, RmsNormConfig};
 use burn::tensor::{DType, Tensor};
-use burn_autograd::gradcheck::{Gradcheck, Report, Subject, Verdict, gradcheck, gradcheck_module};
+use burn_autograd::gradcheck::suite::{Backend, Case, Suite};
+use burn_autograd::gradcheck::{
+    Array, Gradcheck, Record, Report, Subject, Verdict, gradcheck, gradcheck_module,
+};
 
 use crate::devices::{cpu, tensor};
 
@@ -12,11 +15,12 @@ use crate::devices::{cpu, tensor};
 const STAIRS: [f64; 6] =
     [-0.9912109375, -0.9287109375, 0.4931640625, 1.0400390625, -0.3505859375, 2.3212890625];
 
-/// x over the root mean square of x and three halves, as a module does that computes the latter in `f32`.
+/// x over √((x² + ¾)/4), as a normalisation does that computes its denominator in `f32`.
 fn normalised(x: Tensor<1>) -> Tensor<1> {
+    let dtype = x.dtype();
     let single = x.clone().cast(DType::F32);
     let square = (single.clone() * single + 0.75) * 0.25;
-    x / square.sqrt().cast(DType::F64)
+    x / square.sqrt().cast(dtype)
 }
 
 /// The same throughout in the input's data type.
@@ -90,5 +94,45 @@ fn large_functions_and_modules_are_not_called_wrong() {
         let forward = |layer: &RmsNorm, x: Tensor<2>| layer.forward(x);
         let report = gradcheck_module(layer, forward, x);
         assert!(report.verdict() < Verdict::Fail && report.verdict() > Verdict::Pass, "{report}");
+    }
+}
+
+/// In a suite such a function has no proof in `f64` that `f32` could be compared with: it is checked alone.
+#[test]
+fn a_suite_checks_such_a_function_in_f32_by_itself() {
+    for device in cpu() {
+        let inputs = vec![Array::new([STAIRS.len()], STAIRS)];
+        let case = |factor: f64| {
+            let subject = Subject::new(move |x: Tensor<1>| normalised(x) * factor);
+            Case::new("normalised", "stairs", subject.surrogate(normalised), inputs.clone())
+        };
+        let records = |factor: f64| {
+            let suite = Suite {
+                cases: vec![case(factor)],
+                orders: vec![1],
+                seed: 42,
+                reference: Some(device.clone()),
+            };
+            let backend = Backend {
+                name: "cpu".to_owned(),
+                device: device.clone(),
+                dtypes: vec![DType::F64, DType::F32],
+                adapter: false,
+            };
+            let mut found = Vec::new();
+            suite.run(&[backend], |entry| found.push((entry.dtype, entry.record)));
+            found
+        };
+        let of = |records: &[(String, Record)], dtype: &str, check: &str| {
+            let found = records.iter().find(|(of, record)| of == dtype && record.check == check);
+            found.map(|(_, record)| record.verdict)
+        };
+        let right = records(1.0);
+        assert_eq!(of(&right, "f64", "jacobian"), Some(Verdict::Invalid), "{right:?}");
+        assert_eq!(of(&right, "f32", "parity"), None, "{right:?}");
+        assert!(of(&right, "f32", "line").is_some_and(|line| line < Verdict::Invalid), "{right:?}");
+        assert!(right.iter().all(|(_, record)| record.verdict != Verdict::Fail), "{right:?}");
+        let wrong = records(1.5);
+        assert_eq!(of(&wrong, "f64", "jacobian"), Some(Verdict::Fail), "{wrong:?}");
     }
 }

@@ -1,10 +1,12 @@
 //! How often the true error of a numeric derivative is within its bound.
 //!
-//! Draws random points for functions that the method was not tuned on, each computed in f64, in
-//! f32, and in f32 with f64 as its companion, and compares the numeric derivative with one in
-//! closed form.
+//! Draws random points for functions, each computed in f64, in f32, and in f32 with f64 as its
+//! companion, and compares the numeric derivative with one in closed form. There are two families: the
+//! one that some rules of the method come from, and one that was held out, which has tensor operations of
+//! Burn too.
 //!
 //! `cargo run --release -p burn-autograd-gradcheck --example bound -- [SEED [TRIALS]]`
+//! `cargo run --release -p burn-autograd-gradcheck --features flex --example bound -- --held-out [SEED [TRIALS]]`
 //!
 //! Prints the tables in the documentation of `numeric`. The exit code is 1 if the bound covers the
 //! error in less than 99.9 % of the trials of a mode, or if a smooth function is taken for one with
@@ -12,7 +14,10 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program")]
 
 #[path = "bound/functions.rs"]
+#[macro_use]
 mod functions;
+#[path = "bound/held_out.rs"]
+mod held_out;
 #[path = "bound/real.rs"]
 mod real;
 
@@ -21,10 +26,11 @@ use std::process::ExitCode;
 use burn_autograd_gradcheck::SplitMix64;
 use burn_autograd_gradcheck::numeric::{Estimate, Nature, Precision, Samples, StepTable};
 
-use functions::{Function, functions};
+use functions::Function;
 use real::{Exact, Single};
 
-const USAGE: &str = "usage: bound [SEED [TRIALS]]
+const USAGE: &str = "usage: bound [--held-out] [SEED [TRIALS]]
+  --held-out  the functions and tensor operations that were held out
   SEED    of the random points, a number [default: 1]
   TRIALS  of each mode, over all functions [default: 10000]";
 
@@ -71,7 +77,11 @@ impl Mode {
 }
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut arguments: Vec<String> = std::env::args().skip(1).collect();
+    let held_out = arguments.first().is_some_and(|first| first == "--held-out");
+    if held_out {
+        arguments.remove(0);
+    }
     let number = |position: usize, default: u64| {
         arguments.get(position).map_or(Ok(default), |text| {
             text.parse::<u64>().map_err(|error| format!("{text:?} is not a number: {error}"))
@@ -89,10 +99,14 @@ fn main() -> ExitCode {
         }
     };
 
-    let functions = functions();
+    let functions = if held_out { held_out::functions() } else { functions::functions() };
+    if held_out && cfg!(not(feature = "flex")) {
+        eprintln!("bound: without the feature `flex` the tensor operations are left out");
+    }
     let tallies: Vec<Vec<Tally>> =
         MODES.iter().map(|&(mode, _)| run(&functions, mode, seed, trials)).collect();
-    println!("Seed {seed}, {trials} trials of each mode, {} functions.\n", functions.len());
+    let family = if held_out { ", held out" } else { "" };
+    println!("Seed {seed}, {trials} trials of each mode, {} functions{family}.\n", functions.len());
     print(&functions, &tallies);
     let mut fine = true;
     for ((_, name), tallies) in MODES.iter().zip(&tallies) {

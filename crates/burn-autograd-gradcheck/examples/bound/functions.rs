@@ -11,7 +11,7 @@ pub(crate) struct Function {
     pub(crate) ranges: &'static [(f64, f64)],
     pub(crate) single: fn(&[Single]) -> Single,
     pub(crate) double: fn(&[f64]) -> f64,
-    slope: fn(&[Exact]) -> Exact,
+    pub(crate) slope: fn(&[Exact]) -> Exact,
 }
 
 impl Function {
@@ -54,7 +54,7 @@ const ROOT: f64 = 0.797_884_560_802_865_4;
 const CUBE: f64 = 0.044715;
 const THIRD: f64 = 1.0 / 3.0;
 
-fn sigmoid<R: Real>(x: R) -> R {
+pub(crate) fn sigmoid<R: Real>(x: R) -> R {
     ((-x).exp() + 1.0).recip()
 }
 
@@ -65,7 +65,11 @@ fn bell(x: Exact) -> Exact {
 
 /// Σ tₙ/dₙ with t₀ = `first`, tₙ = tₙ₋₁·`ratio`(n) and dₙ = `divisor`(n), until terms change
 /// nothing.
-fn series<R: Real>(first: R, ratio: impl Fn(f64) -> R, divisor: impl Fn(f64) -> f64) -> R {
+pub(crate) fn series<R: Real>(
+    first: R,
+    ratio: impl Fn(f64) -> R,
+    divisor: impl Fn(f64) -> f64,
+) -> R {
     let (mut sum, mut term) = (first / divisor(0.0), first);
     for n in 1..1000 {
         let n = f64::from(n);
@@ -80,18 +84,18 @@ fn series<R: Real>(first: R, ratio: impl Fn(f64) -> R, divisor: impl Fn(f64) -> 
 }
 
 /// 2/√π·exp(−x²)·Σ 2ⁿ x²ⁿ⁺¹/(1·3·5⋯(2n + 1)): all terms of one sign.
-fn erf<R: Real>(x: R) -> R {
+pub(crate) fn erf<R: Real>(x: R) -> R {
     let sum = series(x, |n| x.square() * 2.0 / R::from(2.0 * n + 1.0), |_| 1.0);
     (-x.square()).exp() * sum * FRAC_2_SQRT_PI
 }
 
 /// The normal distribution.
-fn normal<R: Real>(x: R) -> R {
+pub(crate) fn normal<R: Real>(x: R) -> R {
     (erf(x * FRAC_1_SQRT_2) + 1.0) * 0.5
 }
 
 /// Its derivative, with the same constants.
-fn density(x: Exact) -> Exact {
+pub(crate) fn density(x: Exact) -> Exact {
     (-(x * FRAC_1_SQRT_2).square()).exp() * FRAC_2_SQRT_PI * FRAC_1_SQRT_2 * 0.5
 }
 
@@ -155,7 +159,7 @@ fn elliptic<R: Real>(m: R) -> (R, R) {
     (first, first * (-sum + 1.0))
 }
 
-fn horner<R: Real>(x: R, coefficients: &[f64]) -> R {
+pub(crate) fn horner<R: Real>(x: R, coefficients: &[f64]) -> R {
     coefficients.iter().rev().fold(R::from(0.0), |sum, &coefficient| sum * x + coefficient)
 }
 
@@ -176,7 +180,7 @@ fn sum<R: Real>(values: &[R]) -> R {
     values[1..].iter().fold(values[0], |sum, &value| sum + value)
 }
 
-fn mean<R: Real>(values: &[R]) -> R {
+pub(crate) fn mean<R: Real>(values: &[R]) -> R {
     sum(values) / values.len() as f64
 }
 
@@ -196,7 +200,7 @@ fn exponentials<R: Real>(values: &[R]) -> Vec<R> {
     values.iter().map(|&value| (value - largest).exp()).collect()
 }
 
-fn softmax<R: Real>(values: &[R], which: usize) -> R {
+pub(crate) fn softmax<R: Real>(values: &[R], which: usize) -> R {
     let exponentials = exponentials(values);
     exponentials[which] / sum(&exponentials)
 }
@@ -230,7 +234,8 @@ fn cubes<R: Real>(values: [R; 3]) -> R {
     sum(&values.map(|value| value.abs().square() * value.abs()))
 }
 
-/// None of these is among the functions that the method was made with. Those were exp, sin, x³,
+/// The first family. None of these is among the functions that the method was first made with, but runs
+/// over them led to four more of its rules. It was first made with exp, sin, x³,
 /// tanh, 1000 + sin x, eˣ − 1 − x, cos 20x (50x, 100x), the logistic function, x¹⁰, arctan 30x,
 /// tanh 20x, exp(−300x²), 1 − tanh x, x·σ(x), eˣ cos 7x, 10⁴ + x², (10⁵ + x²) − 10⁵, ln, √, x·|x|,
 /// Huber's, x²(3 − 2x) between 0 and 1; GELU by erf, ln Σ eˣ as it stands, E[x²] − E[x]²; and
