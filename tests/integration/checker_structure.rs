@@ -52,10 +52,7 @@ fn a_gradient_that_is_declared_to_vary_passes_and_its_spread_is_reported() {
         let (_, rest) = reason.split_once("the gradient differs by up to ").expect("the spread");
         let (spread, rest) = rest.split_once(' ').expect("a number");
         let spread: f64 = spread.parse().expect("a number");
-        assert!(
-            0.5 <= spread && spread <= 2.0 && rest.starts_with("units in the last"),
-            "{reason}"
-        );
+        assert!((0.5..=2.0).contains(&spread) && rest.starts_with("units in the last"), "{reason}");
     }
 }
 

@@ -30,7 +30,7 @@ fn of<const D: usize>(shape: [usize; D], value: f64, device: &Device) -> Tensor<
 /// Twice the identity.
 fn regular<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
     let n = shape[D - 1];
-    let entry = |place: usize| if place % (n * n) % (n + 1) == 0 { 2.0 } else { 0.0 };
+    let entry = |place: usize| if (place % (n * n)).is_multiple_of(n + 1) { 2.0 } else { 0.0 };
     let data: Vec<f64> = (0..shape.iter().product::<usize>()).map(entry).collect();
     tensor(shape, &data, device, DType::F32)
 }

@@ -25,6 +25,7 @@ mod first_operation;
 mod function;
 mod graph;
 mod hooks;
+mod layout;
 mod lifetime;
 mod linalg;
 mod linear;

@@ -112,6 +112,7 @@ fn a_suite_checks_such_a_function_in_f32_by_itself() {
                 orders: vec![1],
                 seed: 42,
                 reference: Some(device.clone()),
+                repeat: burn_autograd::gradcheck::suite::repeat,
             };
             let backend = Backend {
                 name: "cpu".to_owned(),

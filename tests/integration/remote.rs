@@ -330,6 +330,18 @@ fn a_remote_server_estimates_a_condition_number() {
     runtime.shutdown_background();
 }
 
+/// Which Burn, with fusion, sends as a permutation of integers.
+#[test]
+fn a_remote_server_permutes() {
+    let (runtime, remote) = served();
+    let x: Tensor<3> = tensor([2, 1, 3], &X, &remote, DType::F32);
+    let turned = Var::from(&x).permute(&[2, 0, 1]);
+    assert_eq!(turned.shape().to_vec(), [3, 2, 1]);
+    let expected = [X[0], X[3], X[1], X[4], X[2], X[5]];
+    assert_eq!(numbers(turned.into_tensor::<3>()), expected);
+    runtime.shutdown_background();
+}
+
 #[test]
 fn a_recorded_graph_names_the_operations() {
     for device in cpu() {

@@ -103,7 +103,8 @@ pub(crate) fn unary<const D: usize>(
 }
 
 /// The shapes on which every unary operation is checked: one element, primes, more than one vector
-/// register, several ranks, empty.
+/// register, several ranks, empty, a row and a column of even length (of views of those Burn's fusion
+/// computes wrongly).
 macro_rules! unary_cases {
     ($op:literal, $function:path, $vjp:path, $domain:expr) => {
         /// The cases of this operation.
@@ -116,11 +117,12 @@ macro_rules! unary_cases {
                 unary($op, [7], ($function, $vjp), $domain, random),
                 unary($op, [67], ($function, $vjp), $domain, random),
                 unary($op, [2, 3], ($function, $vjp), $domain, random),
-                unary($op, [5, 1], ($function, $vjp), $domain, random),
+                unary($op, [8, 1], ($function, $vjp), $domain, random),
                 unary($op, [2, 3, 2], ($function, $vjp), $domain, random),
                 unary($op, [1, 2, 1, 3], ($function, $vjp), $domain, random),
                 unary($op, [0], ($function, $vjp), $domain, random),
                 unary($op, [3, 0], ($function, $vjp), $domain, random),
+                unary($op, [1, 8], ($function, $vjp), $domain, random),
             ]
         }
     };

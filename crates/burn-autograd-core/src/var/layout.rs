@@ -91,6 +91,26 @@ fn laid_out<B: Backend>(tensor: FloatTensor<B>, shape: Shape) -> FloatTensor<B> 
     B::float_reshape(B::float_reshape(tensor, flat), shape)
 }
 
+/// The dimensions in another order.
+///
+/// With fusion, Burn 0.22.1 sends a permutation of floats to a remote device as one of integers, which
+/// refuses it: there it is made of exchanges of two dimensions.
+pub(crate) fn permuted<B: Backend>(tensor: FloatTensor<B>, axes: &[usize]) -> FloatTensor<B> {
+    let tensor = settled::<B>(tensor);
+    if !runs_on::<B>(&tensor, "router<") {
+        return lay_out::<B>(B::float_permute(tensor, axes));
+    }
+    let (mut tensor, mut order) = (tensor, (0..axes.len()).collect::<Vec<_>>());
+    for (dim, axis) in axes.iter().enumerate() {
+        let from = order.iter().position(|other| other == axis).unwrap_or(dim);
+        if from != dim {
+            tensor = B::float_swap_dims(tensor, dim, from);
+            order.swap(dim, from);
+        }
+    }
+    lay_out::<B>(tensor)
+}
+
 /// Hands what is queued to the device, without waiting for it.
 ///
 /// Burn's fusion computes wrongly with a batch of matrices that is made, permuted and used in one

@@ -7,7 +7,7 @@ use burn::tensor::{Shape, Slice};
 
 use super::Var;
 use super::empty::zeros;
-use super::layout::{for_reduction, lay_out, settled};
+use super::layout::{for_reduction, lay_out, permuted, settled};
 use crate::tape::Edge;
 use crate::{Error, ErrorKind, check};
 
@@ -104,7 +104,7 @@ impl<B: Backend> Var<B> {
                 }
                 inverse
             },
-            |[x]| lay_out::<B>(B::float_permute(settled::<B>(x), axes)),
+            |[x]| permuted::<B>(x, axes),
             |inverse, g, _| [Some(g.permute(inverse))],
         )
     }

@@ -35,5 +35,7 @@ pub(crate) fn cases(random: &mut SplitMix64) -> Vec<Case> {
         case(random, [[2, 1, 3], [1, 2, 1], [1, 1, 1]]),
         case(random, [[0], [0], [0]]),
         case(random, [[0, 3], [1, 3], [0, 1]]).except("wgpu", EMPTY),
+        case(random, [[1, 4], [1, 4], [1, 4]]),
+        case(random, [[2, 1, 4], [1, 1, 4], [2, 1, 1]]),
     ]
 }

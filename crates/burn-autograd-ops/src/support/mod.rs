@@ -28,7 +28,8 @@ pub(crate) fn is_empty(tensor: &impl TensorMetadata) -> bool {
 }
 
 /// The dimensions in another order, and the gradient in the first: both laid out, see
-/// [`lay_out`](burn_autograd_core::lay_out).
+/// [`lay_out`](burn_autograd_core::lay_out). Two at a time: Burn 0.22.1 sends a permutation of floats to a
+/// remote device as one of integers, if fusion is on.
 pub(crate) fn permuted<const D: usize>(
     tensor: burn::tensor::Tensor<D>,
     axes: [usize; D],
@@ -39,7 +40,15 @@ pub(crate) fn permuted<const D: usize>(
     let laid_out = |tensor: Tensor<D>| {
         Tensor::<D>::from_dispatch(burn_autograd_core::lay_out::<Dispatch>(tensor.into_dispatch()))
     };
-    laid_out(laid_out(tensor).permute(axes.map(usize::cast_signed)))
+    let (mut tensor, mut order) = (laid_out(tensor), std::array::from_fn::<_, D, _>(|dim| dim));
+    for (dim, axis) in axes.into_iter().enumerate() {
+        let from = order.iter().position(|other| *other == axis).expect("a permutation");
+        if from != dim {
+            tensor = tensor.swap_dims(dim, from);
+            order.swap(dim, from);
+        }
+    }
+    laid_out(tensor)
 }
 
 /// The last two of at least two dimensions exchanged.
