@@ -36,9 +36,12 @@ pub(crate) struct Arguments {
     /// Checks Burn's own operations instead, on the CPU, against what is known of them.
     #[arg(long)]
     burn: bool,
+    /// Builds what runs on wgpu without Burn's kernel fusion, which is on elsewhere.
+    #[arg(long, conflicts_with = "burn")]
+    without_fusion: bool,
     /// Tests the checker itself: plants mistakes, each of which has to be found by the check that is
     /// meant for it.
-    #[arg(long, conflicts_with_all = ["burn", "json", "junit", "html", "list"])]
+    #[arg(long, conflicts_with_all = ["burn", "json", "junit", "html", "list", "without_fusion"])]
     self_test: bool,
     /// The seed of inputs and cotangents.
     #[arg(long)]
@@ -132,6 +135,10 @@ pub(crate) const CPU_BUILD: [&str; 3] = ["--no-default-features", "--features", 
 /// not built again for the checks.
 const WHOLE_BUILD: [&str; 1] = ["--workspace"];
 
+/// The same without kernel fusion.
+const BUILD_WITHOUT_FUSION: [&str; 3] =
+    ["--no-default-features", "--features", "flex,ndarray,wgpu"];
+
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     if arguments.self_test {
         return self_test(&build_test("gradcheck", &CPU_BUILD)?);
@@ -144,7 +151,9 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, String> {
         stages.push((&CPU_BUILD, cpu));
     }
     if !(gpu.is_empty() || arguments.list && !stages.is_empty()) {
-        stages.push((&WHOLE_BUILD, gpu));
+        let build: &[&str] =
+            if arguments.without_fusion { &BUILD_WITHOUT_FUSION } else { &WHOLE_BUILD };
+        stages.push((build, gpu));
     }
     run_stages(arguments, &stages)
 }

@@ -2,6 +2,12 @@
 //! or changed after looking at what comes out for them. Softmax, its logarithm, the layer norm, the
 //! logistic function, silu and gelu are formulas of the other lists; here Burn's kernels compute them.
 
+#![allow(
+    clippy::redundant_closure,
+    clippy::single_range_in_vec_init,
+    reason = "every row of the table is written alike"
+)]
+
 use crate::functions::{Function, horner, series, sigmoid, softmax};
 use crate::real::{Exact, Real, Single};
 
