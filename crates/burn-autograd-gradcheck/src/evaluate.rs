@@ -280,11 +280,17 @@ impl Place<'_> {
         let Forward { leaves, outputs, tracked: output_tracked, values } = forward;
         let later = outputs.clone();
         let values = || values.unwrap_or_else(|| later.into_iter().map(read).collect());
+        // Beside others, an output without elements adds nothing; and on wgpu, Burn's fusion loses results
+        // that are queued together with an operation on an empty tensor (burn #5310).
+        let filled = cotangents
+            .iter()
+            .zip(&output_tracked)
+            .any(|(cotangent, tracked)| *tracked && !cotangent.is_empty());
         let objective = outputs
             .into_iter()
             .zip(cotangents)
             .zip(&output_tracked)
-            .filter(|(_, tracked)| **tracked)
+            .filter(|((_, cotangent), tracked)| **tracked && !(filled && cotangent.is_empty()))
             .map(|((output, cotangent), _)| {
                 let (output, cotangent) = self.arriving(output, cotangent, mode.cotangent);
                 let cotangent = self.tensor(&cotangent, &plain);
