@@ -62,6 +62,7 @@ pub(crate) fn for_reduction<B: Backend>(tensor: FloatTensor<B>) -> FloatTensor<B
 }
 
 /// A tensor that goes where anything may be done to it.
+#[cfg(feature = "autodiff")]
 pub(crate) fn for_anything<B: Backend>(tensor: FloatTensor<B>) -> FloatTensor<B> {
     let shape = tensor.shape();
     let risky = is_risky_for_elements(&shape) || is_risky_for_reductions(&shape);
