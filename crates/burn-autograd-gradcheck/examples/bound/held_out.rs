@@ -151,7 +151,7 @@ pub(crate) fn functions() -> Vec<Function> {
 
         // Special functions and polynomials.
         "∫ sin t² from 0", |x in 0.2..2.5| fresnel(x), x.square().sin();
-        "Ein(x), ∫ (1 − e⁻ᵗ)/t from 0", |x in 0.2..5.0|
+        "∫ (1 − e⁻ᵗ)/t from 0", |x in 0.2..5.0|
             entire_exponential(x),
             (-(-x).exp() + 1.0) / x;
         "the dilogarithm Li₂(x)", |x in 0.05..0.7| dilogarithm(x), -(-x + 1.0).ln() / x;
