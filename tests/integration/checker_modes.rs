@@ -15,35 +15,16 @@ use burn_autograd::gradcheck::{
 use burn_autograd::{Context, Function, Saved, Var};
 
 use crate::devices::{all, cpu, tensor};
+use crate::through::Through;
 
 fn grid(len: usize, device: &Device, dtype: DType) -> Tensor<1> {
     let data: Vec<f64> = (0..len).map(|i| ((i * 37) % 101) as f64 / 64.0 + 0.25).collect();
     Tensor::from_data(TensorData::new(data, [len]), (device, dtype))
 }
 
-/// The identity whose gradient goes through a closure.
-#[derive(Clone)]
-struct Identity(fn(Var) -> Var);
-
-impl std::fmt::Debug for Identity {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Identity")
-    }
-}
-
-impl Function<1> for Identity {
-    fn forward(&self, _: &mut Context, [x]: [Var; 1]) -> [Var; 1] {
-        [x]
-    }
-
-    fn backward(&self, _: Saved, [g]: [Var; 1]) -> [Option<Var>; 1] {
-        [Some((self.0)(g))]
-    }
-}
-
 fn identity(backward: fn(Var) -> Var) -> Subject {
     Subject::new(move |x: Tensor<1>| {
-        let [y] = [Identity(backward).apply([x])];
+        let [y] = [Through(backward).apply([x])];
         y
     })
 }
@@ -67,7 +48,7 @@ fn wrong_gradients_of_large_functions_are_rejected() {
         let counted = calls.clone();
         let wrong = Subject::new(move |x: Tensor<1>| {
             counted.fetch_add(1, Ordering::Relaxed);
-            Identity(backward).apply([x])
+            Through(backward).apply([x])
         });
         let report = Gradcheck::new().run(&wrong, x.clone());
         assert_eq!(report.verdict(), Verdict::Fail, "{name}: {report}");
@@ -112,7 +93,7 @@ fn right_gradients_pass_in_single_precision() {
 fn small_mistakes_are_seen_in_single_precision() {
     for device in cpu() {
         let x = grid(6, &device, DType::F32);
-        let wrong = Subject::new(|x: Tensor<1>| Identity(|g| g * 1.00001).apply([x]).exp());
+        let wrong = Subject::new(|x: Tensor<1>| Through(|g| g * 1.00001).apply([x]).exp());
         let report = Gradcheck::new().run(&wrong, x);
         assert_eq!(report.verdict(), Verdict::Fail, "{report}");
     }
@@ -355,10 +336,9 @@ fn an_ill_conditioned_inverse_is_not_called_wrong() {
 fn not_a_number_agrees_with_nothing() {
     for device in cpu() {
         let x = grid(3, &device, DType::F64);
-        let wrong = Subject::new(|x: Tensor<1>| Identity(|g| g * f64::NAN).apply([x]).exp());
+        let wrong = Subject::new(|x: Tensor<1>| Through(|g| g * f64::NAN).apply([x]).exp());
         assert_eq!(Gradcheck::new().run(&wrong, x.clone()).verdict(), Verdict::Fail);
-        let infinite =
-            Subject::new(|x: Tensor<1>| Identity(|g| g * f64::INFINITY).apply([x]).exp());
+        let infinite = Subject::new(|x: Tensor<1>| Through(|g| g * f64::INFINITY).apply([x]).exp());
         assert_eq!(Gradcheck::new().run(&infinite, x).verdict(), Verdict::Fail);
     }
 }

@@ -5,29 +5,10 @@ use burn::tensor::activation::softmax;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use burn_autograd::gradcheck::suite::{Backend, Case, Entry, Suite, draw, repeat};
 use burn_autograd::gradcheck::{Array, Gradcheck, Report, SplitMix64, Subject, Verdict};
-use burn_autograd::{Context, Function, Saved, Var};
+use burn_autograd::{Function, Var};
 
 use crate::devices::{cpu, message, tensor};
-
-/// The identity whose gradient goes through a closure.
-#[derive(Clone)]
-struct Through(fn(Var) -> Var);
-
-impl std::fmt::Debug for Through {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Through")
-    }
-}
-
-impl Function<1> for Through {
-    fn forward(&self, _: &mut Context, [x]: [Var; 1]) -> [Var; 1] {
-        [x]
-    }
-
-    fn backward(&self, _: Saved, [g]: [Var; 1]) -> [Option<Var>; 1] {
-        [Some((self.0)(g))]
-    }
-}
+use crate::through::Through;
 
 fn through(x: Tensor<1>, backward: fn(Var) -> Var) -> Tensor<1> {
     Through(backward).apply([x])

@@ -39,6 +39,7 @@ mod reference;
 mod remote;
 mod second_order;
 mod solve;
+mod through;
 mod transforms;
 mod values;
 mod variables;
