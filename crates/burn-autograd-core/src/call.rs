@@ -12,7 +12,6 @@ use crate::{Context, Error, ErrorKind, Function, Rule, Saved, Var, check};
 
 /// A function without its type, so that recording it is compiled once for all functions.
 pub(crate) trait Body<const N: usize, const M: usize>: Debug + Send + Sync {
-    fn name(&self) -> Cow<'static, str>;
     fn recomputes(&self) -> bool;
     fn once_differentiable(&self) -> bool;
     fn differentiable(&self, output: usize) -> bool;
@@ -21,10 +20,6 @@ pub(crate) trait Body<const N: usize, const M: usize>: Debug + Send + Sync {
 }
 
 impl<F: Function<N, M>, const N: usize, const M: usize> Body<N, M> for F {
-    fn name(&self) -> Cow<'static, str> {
-        Function::name(self)
-    }
-
     fn recomputes(&self) -> bool {
         Function::recomputes(self)
     }
@@ -61,6 +56,7 @@ impl<F: Function<N, M>, const N: usize, const M: usize> Body<N, M> for F {
 #[derive(Debug, Clone)]
 pub(crate) struct Call<const N: usize, const M: usize> {
     pub(crate) body: Arc<dyn Body<N, M>>,
+    pub(crate) name: Cow<'static, str>,
     /// Which inputs were given. In the place of the others stands a constant that nothing reads.
     present: [bool; N],
     /// What the forward kept, told to the tape when the forward runs on Burn's graph.
@@ -118,7 +114,7 @@ impl<const N: usize, const M: usize> Call<N, M> {
         };
         #[cfg(not(feature = "autodiff"))]
         let body: Arc<dyn Body<N, M>> = Arc::new(function.clone());
-        Ok((Self { body, present, kept: None, needs: None }, inputs))
+        Ok((Self { body, name, present, kept: None, needs: None }, inputs))
     }
 
     /// The inputs that were given.
@@ -138,9 +134,9 @@ impl<const N: usize, const M: usize> Call<N, M> {
             let inputs = self.given(Var::inputs(inputs));
             let outputs = self.body.forward(&mut context, inputs);
             for output in &outputs {
-                crate::record::refuse_leak(&self.body.name(), "forward", output);
+                crate::record::refuse_leak(&self.name, "forward", output);
             }
-            refuse_tracked(self.body.name(), &outputs)?;
+            refuse_tracked(self.name, &outputs)?;
             return Ok(outputs.map(Var::into_raw));
         }
         #[cfg(feature = "autodiff")]
@@ -206,7 +202,7 @@ pub(crate) struct OnTape<const N: usize, const M: usize>(pub(crate) Call<N, M>);
 
 impl<const N: usize, const M: usize> Rule<Dispatch, N, M> for OnTape<N, M> {
     fn name(&self) -> Cow<'static, str> {
-        self.0.body.name()
+        self.0.name.clone()
     }
 
     fn recomputes(&self) -> bool {
@@ -224,7 +220,7 @@ impl<const N: usize, const M: usize> Rule<Dispatch, N, M> for OnTape<N, M> {
     fn forward(&self, ctx: &mut Context, inputs: [Var; N]) -> [Var; M] {
         if !inputs.iter().any(|input| is_tracked(input.raw())) {
             let outputs = self.0.body.forward(ctx, self.0.given(inputs));
-            if let Err(error) = refuse_tracked(self.0.body.name(), &outputs) {
+            if let Err(error) = refuse_tracked(self.0.name.clone(), &outputs) {
                 error.raise();
             }
             return outputs;
@@ -289,7 +285,7 @@ impl<const N: usize, const M: usize> Rule<Dispatch, N, M> for OnTape<N, M> {
             return body.backward(ctx, grads);
         }
         let ctx = Saved { tensors: ctx.tensors.iter().map(Var::detach).collect(), ..ctx };
-        let refuse = Refuse { name: body.name() };
+        let refuse = Refuse { name: self.0.name.clone() };
         let found = body.backward(ctx, grads.map(|grad| grad.map(|grad| grad.detach())));
         found.map(|grad| {
             grad.map(|grad| {

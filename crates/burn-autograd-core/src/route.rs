@@ -38,7 +38,7 @@ pub(crate) fn record<const N: usize, const M: usize>(
         Some(DispatchTensorKind::Cube(_)) => on::<burn::backend::Cube, N, M>(call, inputs, context),
         _ => Err(Error::new(
             ErrorKind::Device,
-            call.body.name(),
+            call.name,
             "inputs",
             "an autodiff device of a backend that burn-autograd is built with (features flex, \
              ndarray, wgpu, vulkan, metal, webgpu, cuda, rocm)",
@@ -111,7 +111,7 @@ impl<const N: usize, const M: usize> Routed<N, M> {
     where
         DispatchTensor: DispatchKindConversion<B>,
     {
-        crate::record::refuse_leak(&self.0.body.name(), part, &var);
+        crate::record::refuse_leak(&self.0.name, part, &var);
         let origin = var.origin();
         let tensor = var.into_raw();
         let got = tensor.device();
@@ -123,7 +123,7 @@ impl<const N: usize, const M: usize> Routed<N, M> {
                 "{}",
                 Error::new(
                     ErrorKind::Contract,
-                    self.0.body.name(),
+                    self.0.name.clone(),
                     part,
                     format!(
                         "tensors of the inputs' device without autodiff ({}); a tensor that is \
@@ -150,7 +150,7 @@ where
     DispatchTensor: DispatchKindConversion<B>,
 {
     fn name(&self) -> Cow<'static, str> {
-        self.0.body.name()
+        self.0.name.clone()
     }
 
     fn recomputes(&self) -> bool {
