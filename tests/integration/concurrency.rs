@@ -7,9 +7,10 @@ use burn::module::Module;
 use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
 use burn::tensor::{DType, Device, Tensor};
 use burn_autograd::prelude::*;
-use burn_autograd::{ErrorKind, share, share_module, try_share};
+use burn_autograd::{ErrorKind, hook_time_limit, share, share_module, try_share};
 
 use crate::devices::{autodiff, cpu, numbers, tensor, wgpu};
+use crate::hooks::first_line_of;
 
 /// (sin x·y, x²), which keeps inputs and an intermediate.
 #[derive(Debug, Clone)]
@@ -211,6 +212,59 @@ fn a_leaf_of_a_graph_stops_two_threads() {
         one_differentiates_while_another_joins(&leaf, &device);
     });
     assert_eq!(end, End::Stuck);
+}
+
+/// x, whose backward does not return: the pass keeps its graph locked.
+#[derive(Debug, Clone)]
+struct Stay(Arc<Barrier>);
+
+impl Function<1> for Stay {
+    fn forward(&self, _: &mut Context, [x]: [Var; 1]) -> [Var; 1] {
+        [x]
+    }
+    fn backward(&self, _: Saved, [g]: [Var; 1]) -> [Option<Var>; 1] {
+        self.0.wait();
+        // Nobody else waits a second time.
+        self.0.wait();
+        [Some(g)]
+    }
+}
+
+/// A function of two tensors, and the line where it was applied.
+fn apply_pair(x: Tensor<1>, y: Tensor<1>) -> ([Tensor<1>; 2], u32) {
+    (Pair.apply_all([x, y]), line!())
+}
+
+/// Ours do not hang without a word.
+#[test]
+fn a_function_that_waits_for_a_graph_is_reported() {
+    let x: Tensor<1> = tensor([1], &[0.5], &Device::flex(), DType::F64);
+    let (_, line) = apply_pair(x.clone(), x);
+    let waiting = "concurrency::a_function_that_waits_for_a_graph";
+    let report = first_line_of(waiting, "burn-autograd: `Pair`");
+    let report = report.expect("the report came before the program ended");
+    assert!(report.contains(&format!("applied at {}:{line}:", file!())), "{report}");
+    for part in ["waiting for Burn's graph", "several threads", "`share`", "`share_module`"] {
+        assert!(report.contains(part), "{report}");
+    }
+}
+
+#[test]
+#[ignore = "it hangs on purpose; `a_function_that_waits_for_a_graph_is_reported` runs and ends it"]
+fn a_function_that_waits_for_a_graph() {
+    hook_time_limit(Duration::from_millis(200));
+    let device = Device::flex().autodiff();
+    let new =
+        |value: f64| -> Tensor<1> { tensor([1], &[value], &device, DType::F64).require_grad() };
+    let (leaf, own) = (new(0.5), new(2.0));
+    let both = Arc::new(Barrier::new(2));
+    let y = Stay(both.clone()).apply([leaf.clone()]);
+    std::thread::spawn(move || drop(y.backward()));
+    both.wait();
+    // The other thread is in the backward, and this joins its graph to another one.
+    drop(apply_pair(own, leaf));
+    // Without the wait the program ends: then the other test fails, for want of a report.
+    std::process::exit(0);
 }
 
 #[test]

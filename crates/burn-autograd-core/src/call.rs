@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::fmt::Debug;
+use std::panic::Location;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::backend::{Dispatch, DispatchAutodiffContext, DispatchTensor};
@@ -57,6 +58,8 @@ impl<F: Function<N, M>, const N: usize, const M: usize> Body<N, M> for F {
 pub(crate) struct Call<const N: usize, const M: usize> {
     pub(crate) body: Arc<dyn Body<N, M>>,
     pub(crate) name: Cow<'static, str>,
+    /// Where the function was applied.
+    pub(crate) place: &'static Location<'static>,
     /// Which inputs were given. In the place of the others stands a constant that nothing reads.
     present: [bool; N],
     /// What the forward kept, told to the tape when the forward runs on Burn's graph.
@@ -114,7 +117,8 @@ impl<const N: usize, const M: usize> Call<N, M> {
         };
         #[cfg(not(feature = "autodiff"))]
         let body: Arc<dyn Body<N, M>> = Arc::new(function.clone());
-        Ok((Self { body, name, present, kept: None, needs: None }, inputs))
+        let place = Location::caller();
+        Ok((Self { body, name, place, present, kept: None, needs: None }, inputs))
     }
 
     /// The inputs that were given.

@@ -13,7 +13,7 @@ use burn::backend::{Autodiff, AutodiffBackend, Backend};
 
 use crate::rule::{Meta, check_gradient};
 use crate::var::Origin;
-use crate::{Context, Rule, Saved, Var, anomaly};
+use crate::{Context, Rule, Saved, Var, anomaly, watchdog};
 
 /// Runs a rule's forward and records its backward on Burn's autodiff graph.
 ///
@@ -53,6 +53,8 @@ where
         return outputs.map(<Autodiff<B, C> as AutodiffBackend>::from_inner);
     }
 
+    // Burn's graph locks whatever it registers, also what is untracked.
+    let _watched = watchdog::recording(rule.name(), rule.place());
     // The guards keep the inputs' nodes alive until the step that depends on them is registered.
     let guards = inputs.each_ref().map(|input| input.node());
     let step = Step::<R, M> { rule: rule.clone() };

@@ -55,7 +55,8 @@ use crate::{Arguments, Context, Error, ErrorKind, Saved, Tensors, Var, apply_rul
 /// its graphs in another order in a backward pass than where an operation joins two of them, so that
 /// threads which share a graph may wait for each other for ever. With the feature `autodiff`, `share`
 /// and `share_module` make leaves that threads may share, because these belong to no graph. A tensor
-/// computed from tracked ones cannot be shared.
+/// computed from tracked ones cannot be shared. A function that has waited for Burn's graph for 30 seconds
+/// (`hook_time_limit`) is reported on standard error, with the file and line where it was applied.
 pub trait Function<const N: usize, const M: usize = 1>:
     Debug + Clone + Send + Sync + 'static
 {

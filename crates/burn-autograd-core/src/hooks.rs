@@ -39,6 +39,7 @@ impl Function<1> for Hook {
     }
 }
 
+#[track_caller]
 fn hooked<const D: usize>(
     kind: &'static str,
     tensor: Tensor<D>,

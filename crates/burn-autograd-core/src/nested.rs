@@ -4,6 +4,7 @@ use burn::backend::{Autodiff, AutodiffBackend, Backend, TensorMetadata};
 
 use crate::var::empty;
 use crate::var::layout::for_anything;
+use crate::watchdog;
 
 /// The vector-Jacobian product of a composition, on the primitives of one backend.
 ///
@@ -24,9 +25,11 @@ pub fn vector_jacobian_product<B: Backend, const N: usize, const M: usize>(
     cotangents: [FloatTensor<B>; M],
 ) -> [FloatTensor<B>; N] {
     type Level<B> = Autodiff<B>;
-    let leaves = inputs.map(|input| {
-        <Level<B> as AutodiffBackend>::from_inner(for_anything::<B>(input)).require_grad()
-    });
+    let inputs = inputs.map(for_anything::<B>);
+    let leaves = {
+        let _watched = watchdog::recording("vector_jacobian_product".into(), None);
+        inputs.map(|input| <Level<B> as AutodiffBackend>::from_inner(input).require_grad())
+    };
     let outputs = function(leaves.clone());
     let objective = outputs
         .into_iter()

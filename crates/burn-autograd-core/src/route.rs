@@ -2,6 +2,7 @@
 //! function as a rule of that backend.
 
 use std::borrow::Cow;
+use std::panic::Location;
 use std::sync::PoisonError;
 
 use burn::backend::autodiff::checkpoint::strategy::{
@@ -161,6 +162,10 @@ where
         self.0.body.differentiable(output)
     }
 
+    fn place(&self) -> Option<&'static Location<'static>> {
+        Some(self.0.place)
+    }
+
     fn forward(&self, ctx: &mut Context<B>, inputs: [Var<B>; N]) -> [Var<B>; M] {
         // Nothing is kept for a graph that needs nothing.
         let needs = self.0.needs.filter(|_| ctx.tracked()).map(Vec::from);
@@ -217,7 +222,7 @@ where
         };
         let grads = grads.map(|grad| grad.map(|grad| Var::new(Self::lift::<B>(grad.into_raw()))));
         let _graph = OnGraph::enter();
-        let _watched = crate::watchdog::watch(saved.name.clone());
+        let _watched = crate::watchdog::backward(saved.name.clone());
         let found = self.0.body.backward(saved, grads);
         found.map(|grad| grad.map(|grad| self.lower("gradients", grad)))
     }

@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 use std::fmt::Debug;
+use std::panic::Location;
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, TensorMetadata};
@@ -68,6 +69,12 @@ pub trait Rule<B: Backend, const N: usize, const M: usize = 1>:
     #[doc(hidden)]
     fn repeats(&self) -> bool {
         false
+    }
+
+    /// Where a function was applied, for which this stands.
+    #[doc(hidden)]
+    fn place(&self) -> Option<&'static Location<'static>> {
+        None
     }
 
     /// The gradient of every input, from the gradient of every output.

@@ -3,7 +3,7 @@
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
 
-use crate::{Error, ErrorKind};
+use crate::{Error, ErrorKind, watchdog};
 
 /// A leaf of the same value that many threads may compute with at once, each with a backward pass of
 /// its own.
@@ -23,7 +23,8 @@ use crate::{Error, ErrorKind};
 ///   `detach()` of it is a new leaf, which is not shared.
 /// - Only leaves made here may be shared. A tensor that was computed from tracked ones belongs to a
 ///   graph, and so does any other leaf that a backward pass has not met, whether Burn's operations use
-///   it or ours.
+///   it or ours. Ours, and functions, are reported on standard error if they wait for longer than
+///   [`hook_time_limit`](crate::hook_time_limit); Burn's wait without a word.
 /// - A computation that is dropped without a backward pass is freed piece by piece in later backward
 ///   passes of any thread, where Burn would free it at once with a leaf's graph.
 ///
@@ -81,6 +82,8 @@ pub fn try_share<const D: usize>(leaf: Tensor<D>) -> Result<Tensor<D>, Error> {
     if leaf.is_distributed() {
         return error("a leaf of one device", "one that is distributed");
     }
+    // Burn's graph locks for both of what follows.
+    let _watched = watchdog::recording("share".into(), None);
     // Of a leaf, Burn's detach makes a leaf with a node of its own. Consuming the step of the old one
     // would fail if it had been consumed before.
     let leaf = leaf.detach();
