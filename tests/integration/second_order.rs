@@ -10,6 +10,35 @@ use burn_autograd::{ErrorKind, Transform};
 
 use crate::devices::{all, autodiff, cpu, numbers, tensor};
 
+/// Burn's `linear` has a backward of its own, which Burn does not differentiate, and says so.
+#[cfg(feature = "flex")]
+#[test]
+fn a_product_through_burns_own_linear_has_no_derivative() {
+    use burn::backend::ops::{FloatTensorOps, ModuleOps};
+    use burn::backend::tensor::FloatTensor;
+    use burn::backend::{Autodiff, Backend, Flex};
+    use burn::tensor::{FloatDType, Shape};
+
+    fn product<B: Backend>() -> FloatTensor<B> {
+        let ones = |shape: [usize; 2]| {
+            B::float_ones(Shape::new(shape), &Default::default(), FloatDType::F32)
+        };
+        let [dx, _] = burn_autograd::vector_jacobian_product::<B, 2, 1>(
+            |[x, weight]| [Autodiff::<B>::linear(x, weight, None)],
+            [ones([1, 3]), ones([3, 2])],
+            [ones([1, 2])],
+        );
+        dx
+    }
+
+    // g·Wᵀ.
+    let dx = burn::tensor::try_read_sync(Flex::float_into_data(product::<Flex>()));
+    let Some(Ok(dx)) = dx else { panic!("Flex gives its data at once") };
+    assert_eq!(dx.try_to_vec::<f32>().unwrap(), [2.0, 2.0, 2.0]);
+    let text = crate::devices::message(|| drop(product::<Autodiff<Flex>>()));
+    assert!(text.starts_with("Can't differentiate linear_x_backward"), "{text}");
+}
+
 const ROWS: usize = 2;
 const COLUMNS: usize = 3;
 const EPSILON: f64 = 0.25;

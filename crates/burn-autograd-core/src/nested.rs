@@ -18,7 +18,10 @@ use crate::watchdog;
 ///
 /// # Panics
 ///
-/// If a cotangent does not have its output's shape.
+/// If a cotangent does not have its output's shape. And, in Burn, where `B` is itself an autodiff
+/// backend, if `function` uses an operation of which Burn does not differentiate the backward: `linear`
+/// ("Can't differentiate linear_x_backward."), `embedding`, most poolings and others. Write these in
+/// other operations.
 pub fn vector_jacobian_product<B: Backend, const N: usize, const M: usize>(
     function: impl FnOnce([FloatTensor<Autodiff<B>>; N]) -> [FloatTensor<Autodiff<B>>; M],
     inputs: [FloatTensor<B>; N],
