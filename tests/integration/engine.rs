@@ -153,6 +153,35 @@ fn a_broken_backward_is_refused_by_name() {
     }
 }
 
+/// x², which keeps its input twice.
+#[derive(Debug, Clone)]
+struct KeptTwice;
+
+impl Function<1> for KeptTwice {
+    fn forward(&self, ctx: &mut Context, [x]: [Var; 1]) -> [Var; 1] {
+        ctx.save([&x, &x]);
+        [x.powi(2)]
+    }
+    fn backward(&self, ctx: Saved, [g]: [Var; 1]) -> [Option<Var>; 1] {
+        let [x, again] = ctx.tensors();
+        [Some(g * (x + again))]
+    }
+}
+
+/// Burn's checkpointer gives a tensor as often as it was told of it, and then panics without a word.
+#[test]
+fn an_input_may_be_kept_twice() {
+    for device in autodiff(cpu()) {
+        let x: Tensor<1> = tensor([2], &[0.5, -2.0], &device, DType::F64).require_grad();
+        // A leaf, and a tensor that Burn may compute again.
+        let loss = (KeptTwice.apply([x.clone()]) + KeptTwice.apply([x.clone().exp()])).sum();
+        let dx = numbers(x.grad(&loss.backward()).unwrap());
+        for (dx, x) in dx.iter().zip([0.5, -2.0f64]) {
+            assert!((dx - 2.0 * x - 2.0 * (2.0 * x).exp()).abs() < 1e-12, "{dx}");
+        }
+    }
+}
+
 #[test]
 fn none_is_no_gradient_for_a_leaf_and_zero_for_what_comes_before() {
     for device in autodiff(all()) {
