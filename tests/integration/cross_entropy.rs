@@ -395,6 +395,106 @@ fn it_is_stable() {
     }
 }
 
+/// The sums follow a maximum that may rise at any class: rows in ascending and in descending order, of
+/// equal logits, and with jumps of 2·10⁴; with fewer classes than a cube has units, as many, and more.
+/// The logits and their differences are exact, and steps of 2⁻¹⁰ leave the rescaled terms their weight.
+#[test]
+fn wherever_the_maximum_is() {
+    for classes in [1, 5, 256, 257, 5000] {
+        let half = classes / 2;
+        let row = |logit: &dyn Fn(usize) -> f64| (0..classes).map(logit).collect::<Vec<f64>>();
+        let mut rows = vec![
+            row(&|k| if k % 2 == 0 { 1e4 } else { -1e4 }),
+            row(&|k| if k < half { -1e4 } else { 1e4 }),
+            row(&|k| if k < half { 1e4 } else { -1e4 }),
+        ];
+        for offset in [0.0, 1e4, -1e4] {
+            rows.push(row(&|k| offset + k as f64 / 1024.0));
+            rows.push(row(&|k| offset - k as f64 / 1024.0));
+            rows.push(row(&|_| offset));
+        }
+        let n = rows.len();
+        for (weighted, label_smoothing) in [(false, 0.0), (false, 0.25), (true, 0.25)] {
+            let problem = Problem {
+                shape: [n, classes, 1],
+                logits: rows.concat(),
+                targets: (0..n).map(|row| (row * 7_919 % classes) as i64).collect(),
+                weight: weighted.then(|| (0..classes).map(|k| (k % 7 + 2) as f64 / 8.0).collect()),
+                ignore_index: None,
+                label_smoothing,
+            };
+            let (losses, _, gradient) = problem.expected(&vec![1.0; n]);
+            for device in all() {
+                let device = device.autodiff();
+                let dtype = DType::F32;
+                let leaf: Tensor<2> = tensor([n, classes], &problem.logits, &device, dtype);
+                let leaf = leaf.require_grad();
+                let targets = indices([n], &problem.targets, &device);
+                let options = problem.options(Reduction::Sum, &device, dtype);
+                let found = cross_entropy_unreduced(leaf.clone(), targets, &options);
+                let dx = numbers(leaf.grad(&found.clone().sum().backward()).unwrap());
+                let found = numbers(found);
+                for (row, &loss) in losses.iter().enumerate() {
+                    let what = |part: &str| {
+                        let options = format!("{weighted} {label_smoothing} on {device:?}");
+                        format!("{part} of row {row} of {classes} classes, {options}")
+                    };
+                    let bound = 640.0 * f64::from(f32::EPSILON);
+                    close(&what("loss"), &[found[row]], &[loss], bound * (1.0 + loss.abs()));
+                    let place = row * classes..(row + 1) * classes;
+                    close(&what("gradient"), &dx[place.clone()], &gradient[place], bound);
+                }
+            }
+        }
+    }
+}
+
+/// A class of logit −∞ has the probability 0, so that the one that is left has 1, wherever it stands:
+/// also where all others that a unit of an adapter reads are −∞.
+#[test]
+fn one_class_is_left() {
+    for classes in [2, 5, 300, 1000] {
+        for class in [0, classes / 2, classes - 1] {
+            let mut data = Vec::new();
+            for logit in [0.5, 1e4, -1e4] {
+                let start = data.len();
+                data.resize(start + classes, f64::NEG_INFINITY);
+                data[start + class] = logit;
+            }
+            for device in all() {
+                let device = device.autodiff();
+                let logits: Tensor<2> = tensor([3, classes], &data, &device, DType::F32);
+                let logits = logits.require_grad();
+                let targets = indices([3], &[class as i64; 3], &device);
+                let losses = cross_entropy_unreduced(logits.clone(), targets, &Default::default());
+                let what = format!("class {class} of {classes} on {device:?}");
+                close(&what, &numbers(losses.clone()), &[0.0; 3], 4e-7);
+                let dx = numbers(logits.grad(&losses.sum().backward()).unwrap());
+                close(&what, &dx, &vec![0.0; 3 * classes], 4e-7);
+            }
+        }
+    }
+}
+
+/// On an adapter too, although its maximum is finite there.
+#[test]
+fn no_class_is_left_on_a_gpu() {
+    let Some(device) = wgpu() else { return };
+    let device = device.autodiff();
+    for classes in [3, 300] {
+        let mut data = vec![f64::NEG_INFINITY; 2 * classes];
+        data[classes..].fill(-1e4);
+        let logits: Tensor<2> = tensor([2, classes], &data, &device, DType::F32).require_grad();
+        let targets = indices([2], &[1, 1], &device);
+        let losses = cross_entropy_unreduced(logits.clone(), targets, &Default::default());
+        let log = (classes as f64).ln();
+        close("losses", &numbers(losses.clone()), &[f64::NAN, log], 4e-6);
+        let dx = numbers(logits.grad(&losses.sum().backward()).unwrap());
+        assert!(dx[..classes].iter().all(|dx| dx.is_nan()), "{dx:?}");
+        assert!(dx[classes..].iter().all(|dx| dx.is_finite()), "{dx:?}");
+    }
+}
+
 /// As PyTorch, on the CPU backends: adapters may assume that there is no NaN and no ∞.
 #[test]
 fn infinity_and_nan() {

@@ -1,5 +1,6 @@
-//! The CubeCL kernels: a cube for each row sums it up in shared memory, and one launch over all
-//! logits writes the gradient. With Burn's fusion they are queued like its own operations.
+//! The CubeCL kernels: a cube for each row sums it up in one pass over its logits, and one launch over
+//! all logits reads them once more and writes the gradient. With Burn's fusion they are queued like its
+//! own operations.
 #![allow(
     clippy::collapsible_if,
     clippy::manual_swap,
@@ -60,6 +61,13 @@ fn reduce<A: Float>(shared: &mut Shared<[A]>, value: A, #[comptime] maximum: boo
     shared[0]
 }
 
+/// a·b, and 0 where a is, whatever b is.
+#[cube]
+fn product<A: Float>(a: A, b: A) -> A {
+    let zero = A::from_int(0);
+    select(a == zero, zero, a * b)
+}
+
 /// 0 for a class, 1 for an ignored row, 2 for what is no class.
 #[cube]
 fn kind<I: Int>(target: I, classes: usize, ignored: I, #[comptime] options: Options) -> u32 {
@@ -103,43 +111,48 @@ fn rows_kernel<F: Float, A: Float, I: Int>(
     let base = row * classes;
     let mut shared = Shared::<[A]>::new_slice(units);
 
-    let mut largest = A::cast_from(logits[base]);
-    let mut k = UNIT_POS as usize;
-    while k < classes {
-        let x = A::cast_from(logits[base + k]);
-        largest = select(x > largest, x, largest);
-        k += units;
-    }
-    let max = reduce::<A>(&mut shared, largest, true);
-
+    // Relative to the unit's maximum so far, and rescaled when that rises. It starts at the lowest finite
+    // number, from which −∞ can be subtracted.
+    let mut largest = A::min_value();
     let mut sum = A::from_int(0);
     let mut dot = A::from_int(0);
     let mut all = A::from_int(0);
     let mut k = UNIT_POS as usize;
     while k < classes {
-        let x = A::cast_from(logits[base + k]) - max;
-        sum += x.exp();
+        let x = A::cast_from(logits[base + k]);
+        let rises = x > largest;
+        // Of the logit if the maximum stays, of the sums if it rises: one exponential for both.
+        let shift = select(rises, largest - x, x - largest);
+        let ratio = shift.exp();
+        sum = select(rises, sum * ratio + A::from_int(1), sum + ratio);
         if comptime!(options.smooth) {
+            let mut w = A::from_int(1);
             if comptime!(options.weighted) {
-                let w = A::cast_from(weight[k]);
-                dot += w * x;
-                all += w;
-            } else {
-                dot += x;
-                all += A::from_int(1);
+                w = A::cast_from(weight[k]);
             }
+            let lowered = product::<A>(all, shift);
+            dot += select(rises, lowered, w * shift);
+            all += w;
         }
+        largest = select(rises, x, largest);
         k += units;
     }
-    let sum = reduce::<A>(&mut shared, sum, false);
+    // From the unit's maximum to the row's. A unit without logits adds nothing.
+    let max = reduce::<A>(&mut shared, largest, true);
+    let shift = largest - max;
+    let scaled = sum * shift.exp();
+    let sum = reduce::<A>(&mut shared, scaled, false);
     if comptime!(options.smooth) {
-        dot = reduce::<A>(&mut shared, dot, false);
+        let lowered = dot + product::<A>(all, shift);
+        dot = reduce::<A>(&mut shared, lowered, false);
         all = reduce::<A>(&mut shared, all, false);
     }
 
     if UNIT_POS == 0 && CUBE_POS < rows {
         let target = targets[row];
         let kind = kind::<I>(target, classes, ignored.get::<I>(), options);
+        // The maximum alone adds 1, so that there is less only where every logit is −∞.
+        let sum = select(sum < A::new(0.5), nan.get::<A>(), sum);
         let mut loss = A::from_int(0);
         let mut w = A::from_int(0);
         if kind == 2 {

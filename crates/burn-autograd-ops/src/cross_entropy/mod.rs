@@ -31,10 +31,11 @@
 //!   (tested against `f64`; found: 4, 19 and 6·10⁻⁸·g). What counts is that x − m is rounded, by up to
 //!   half a unit of 16, and that eˣ⁻ᵐ is off by as much. Sums run in `f64`, over parts of at most sixteen
 //!   terms in the data type; a loss far below 1 is as accurate as any other.
-//! - **Cost**: on Flex and NdArray the logits come from memory once for the loss, and once more for the
-//!   gradient, which is written once, over the logits where nobody else holds them. The CubeCL kernels
-//!   read them twice for the loss, for the maximum and for the sum, and write the gradient elsewhere. There is no matrix of ones and zeros. Logits
-//!   of more than two dimensions are first put in the order `[n, d₁, …, c]`.
+//! - **Cost**: the logits come from memory once for the loss, and once more for the gradient, which is
+//!   written once: on Flex and NdArray over the logits where nobody else holds them, by the CubeCL kernels
+//!   elsewhere. Those take the maximum and the sum in one pass, with one exponential for each logit, and
+//!   rescale the sum when the maximum rises. There is no matrix of ones and zeros. Logits of more than two
+//!   dimensions are first put in the order `[n, d₁, …, c]`.
 //! - **Saved**: the logits, through Burn's checkpointer, and two numbers for each row: its maximum m and
 //!   Σ eˣ⁻ᵐ.
 
