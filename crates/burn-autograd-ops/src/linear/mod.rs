@@ -143,15 +143,17 @@ fn output_shape(
     Ok(Shape::from(shape))
 }
 
-/// Checks data types, devices and shapes; gives the shape of the output.
+/// Checks data types, devices and shapes, but not the shape of `grad`; gives the shape of the output.
 fn checked(
     operation: &'static str,
     x: &DispatchTensor,
     weight: &DispatchTensor,
     bias: Option<&DispatchTensor>,
+    grad: Option<&DispatchTensor>,
 ) -> Result<Shape, Error> {
     let mut given = vec![("x", x), ("weight", weight)];
     given.extend(bias.map(|bias| ("bias", bias)));
+    given.extend(grad.map(|grad| ("grad", grad)));
     arguments::floats(operation, &given)?;
     output_shape(operation, &x.shape(), &weight.shape(), bias.map(|bias| bias.shape()).as_ref())
 }
@@ -216,7 +218,7 @@ pub fn try_linear<const D: usize>(
 ) -> Result<Tensor<D>, Error> {
     let (x, weight, bias) =
         (x.into_dispatch(), weight.into_dispatch(), bias.map(Tensor::into_dispatch));
-    checked("linear", &x, &weight, bias.as_ref())?;
+    checked("linear", &x, &weight, bias.as_ref(), None)?;
     let operands = [x, weight].into_iter().chain(bias).collect();
     Ok(Tensor::from_dispatch(<Dispatch as LinearOps>::linear_forward(Floats(operands))))
 }
@@ -286,8 +288,7 @@ pub fn try_linear_vjp<const D: usize>(
         bias.map(Tensor::into_dispatch),
         grad.into_dispatch(),
     );
-    let shape = checked(OPERATION, &x, &weight, bias.as_ref())?;
-    arguments::floats(OPERATION, &[("x", &x), ("grad", &grad)])?;
+    let shape = checked(OPERATION, &x, &weight, bias.as_ref(), Some(&grad))?;
     crate::support::cotangent(OPERATION, &shape, &grad.shape())?;
     let operands = [grad, x, weight].into_iter().chain(bias).collect();
     let Floats(gradients) = <Dispatch as LinearOps>::linear_vjp(Floats(operands));

@@ -32,7 +32,7 @@ pub(crate) mod router;
 mod spec;
 
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Dispatch, DispatchTensor, TensorMetadata, backend_extension};
+use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::{Shape, Tensor};
 use burn_autograd_core::{Error, ErrorKind, Floats, Var, apply_rule, check as arguments};
 
@@ -96,15 +96,6 @@ pub trait PolynomialOps: Backend {
         );
         (dx, dc)
     }
-}
-
-fn checked(
-    operation: &'static str,
-    x: &DispatchTensor,
-    coefficients: &DispatchTensor,
-) -> Result<(), Error> {
-    arguments::floats(operation, &[("x", x), ("coefficients", coefficients)])?;
-    counted(operation, &coefficients.shape())
 }
 
 fn counted(operation: &'static str, coefficients: &Shape) -> Result<(), Error> {
@@ -174,7 +165,8 @@ pub fn try_polynomial<const D: usize>(
     coefficients: Tensor<1>,
 ) -> Result<Tensor<D>, Error> {
     let (x, coefficients) = (x.into_dispatch(), coefficients.into_dispatch());
-    checked("polynomial", &x, &coefficients)?;
+    arguments::floats("polynomial", &[("x", &x), ("coefficients", &coefficients)])?;
+    counted("polynomial", &coefficients.shape())?;
     Ok(Tensor::from_dispatch(<Dispatch as PolynomialOps>::polynomial(x, coefficients)))
 }
 
@@ -238,8 +230,9 @@ pub fn try_polynomial_vjp<const D: usize>(
     const OPERATION: &str = "polynomial_vjp";
     let (x, grad) = (x.into_dispatch(), grad.into_dispatch());
     let coefficients = coefficients.into_dispatch();
-    checked(OPERATION, &x, &coefficients)?;
-    crate::support::same_shape(OPERATION, ("x", &x), ("grad", &grad))?;
+    arguments::floats(OPERATION, &[("x", &x), ("coefficients", &coefficients), ("grad", &grad)])?;
+    counted(OPERATION, &coefficients.shape())?;
+    crate::support::equal_shapes(OPERATION, ("x", &x.shape()), ("grad", &grad.shape()))?;
     let (dx, dc) = <Dispatch as PolynomialOps>::polynomial_vjp(x, coefficients, grad);
     Ok((Tensor::from_dispatch(dx), Tensor::from_dispatch(dc)))
 }

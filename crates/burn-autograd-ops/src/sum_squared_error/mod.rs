@@ -201,11 +201,13 @@ pub fn try_sum_squared_error_vjp<const D: usize>(
     grad: Tensor<1>,
 ) -> Result<(Tensor<D>, Tensor<D>), Error> {
     use burn::backend::TensorMetadata;
+    use burn_autograd_core::check::floats;
     const OPERATION: &str = "sum_squared_error_vjp";
     let [p, t] = [prediction.into_dispatch(), target.into_dispatch()];
     let grad = grad.into_dispatch();
-    crate::support::same_shape(OPERATION, ("prediction", &p), ("target", &t))?;
-    burn_autograd_core::check::floats(OPERATION, &[("prediction", &p), ("grad", &grad)])?;
+    floats(OPERATION, &[("prediction", &p), ("target", &t), ("grad", &grad)])?;
+    let shapes = (p.shape(), t.shape());
+    crate::support::equal_shapes(OPERATION, ("prediction", &shapes.0), ("target", &shapes.1))?;
     crate::support::cotangent(OPERATION, &[1], &grad.shape())?;
     let (dp, dt) = <Dispatch as SumSquaredErrorOps>::sum_squared_error_vjp(p, t, grad);
     Ok((Tensor::from_dispatch(dp), Tensor::from_dispatch(dt)))
