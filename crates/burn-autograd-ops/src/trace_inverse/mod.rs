@@ -8,9 +8,9 @@
 //! each summed over the batch dimensions in which its argument was broadcast.
 //!
 //! - **Domain**: matrices B that are not singular; what a singular one gives is said in
-//!   [`lu`](crate::lu): NaN in each entry of its own result and gradients, unless [`try_trace_inverse`] is
-//!   asked, which reads one number of each result back. Entries of A that are not finite spread as
-//!   the formula has them.
+//!   [`lu`](crate::lu): NaN in each entry of its own result and gradients, unless a `try_` form is asked,
+//!   which reads one number of each result, or of each gradient of B, back. Entries of A that are not
+//!   finite spread as the formula has them.
 //! - **Shapes**: A and B are `[.., n, n]`, of one rank; the leading dimensions broadcast, and a matrix
 //!   B that is broadcast is factored once. n and the batch may be 0.
 //! - **Data types**: the float types that the device computes with; see [`lu`](crate::lu) for
