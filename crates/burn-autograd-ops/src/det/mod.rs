@@ -6,8 +6,8 @@
 //! - **Domain**: the determinant is smooth everywhere, and 0 for a singular matrix; its gradient
 //!   there is the matrix of cofactors up to n = 3, and NaN beyond, where it comes from a solution
 //!   with the matrix. ln|det A| of a singular matrix is −∞ with sign 0, and its gradient NaN. The `try_`
-//!   forms of the gradients return an error where that is NaN. A matrix with an entry that is not finite
-//!   has NaN for a determinant.
+//!   form of a gradient returns an error where a singular matrix makes it NaN. A matrix with an entry that
+//!   is not finite has NaN for a determinant.
 //! - **Shapes**: `[.., n, n]` gives `[.., 1, 1]`: the matrix dimensions stay, as in Burn's `sum_dim`.
 //!   The determinant of a 0×0 matrix is 1, its logarithm 0.
 //! - **Data types**: the float types that the device computes with; see [`lu`](crate::lu) for `f16`
