@@ -28,7 +28,7 @@
 //! [`LegendreP3Ops`](legendre_p3::LegendreP3Ops). Its default bodies are the specification, so that
 //! a backend without a kernel is an empty `impl`. The gradient of each operation is itself
 //! differentiable: its `_vjp` function gives a gradient that is tracked. Functions panic on bad arguments,
-//! as Burn's do; their `try_` forms return an error, of a result that a singular matrix makes NaN, too.
+//! as Burn's do; their `try_` forms return an error, also where a singular matrix makes a result NaN.
 #![cfg_attr(
     feature = "ndarray",
     allow(
