@@ -34,6 +34,7 @@ mod operations;
 mod planted;
 mod polynomial;
 mod precision;
+mod products;
 mod pytorch;
 mod reference;
 mod remote;

@@ -27,7 +27,8 @@
 //! An operation is a backend extension trait, for example
 //! [`LegendreP3Ops`](legendre_p3::LegendreP3Ops). Its default bodies are the specification, so that
 //! a backend without a kernel is an empty `impl`. The gradient of each operation is itself
-//! differentiable: its `_vjp` function gives a gradient that is tracked.
+//! differentiable: its `_vjp` function gives a gradient that is tracked. Functions panic on bad arguments,
+//! as Burn's do; their `try_` forms return an error, also where a singular matrix makes a result NaN.
 #![cfg_attr(
     feature = "ndarray",
     allow(

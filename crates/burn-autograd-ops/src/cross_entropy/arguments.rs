@@ -6,7 +6,7 @@ use burn::backend::{Dispatch, DispatchTensor, TensorMetadata};
 use burn::tensor::{DType, Int, Tensor};
 use burn_autograd_core::{Error, ErrorKind, check as arguments};
 
-use super::{CrossEntropyOps, CrossEntropyOptions, OPERATION, Reduction, Settings};
+use super::{CrossEntropyOps, CrossEntropyOptions, Reduction, Settings};
 use crate::support::permuted;
 
 /// Whether an integer type holds a value; comparing with one that it does not hold would compare with
@@ -26,14 +26,20 @@ pub(super) fn holds(dtype: DType, value: i64) -> bool {
 }
 
 /// The error about a target that is no class.
-fn no_class(row: usize, value: impl Display, classes: usize, ignore_index: Option<i64>) -> Error {
+fn no_class(
+    operation: &'static str,
+    row: usize,
+    value: impl Display,
+    classes: usize,
+    ignore_index: Option<i64>,
+) -> Error {
     let ignored = match ignore_index {
         Some(index) => format!(" or the ignored index {index}"),
         None => String::new(),
     };
     Error::new(
         ErrorKind::Value,
-        OPERATION,
+        operation,
         "targets",
         format!("class indices from 0 to below {classes}{ignored}"),
         format!("{value} in row {row}"),
@@ -48,6 +54,7 @@ fn is_known(target: i64, classes: usize, ignore_index: Option<i64>) -> bool {
 /// Unsigned targets in the signed type, or the error about the first that is no class and not ignored. A
 /// cast would make negative numbers of the largest, and of one of these the ignored index.
 pub(super) fn from_unsigned(
+    operation: &'static str,
     targets: &[u64],
     classes: usize,
     ignore_index: Option<i64>,
@@ -56,19 +63,20 @@ pub(super) fn from_unsigned(
         i64::try_from(target)
             .ok()
             .filter(|target| is_known(*target, classes, ignore_index))
-            .ok_or_else(|| no_class(row, target, classes, ignore_index))
+            .ok_or_else(|| no_class(operation, row, target, classes, ignore_index))
     };
     targets.iter().enumerate().map(signed).collect()
 }
 
 /// The first target that is no class and not ignored.
 pub(super) fn check_targets(
+    operation: &'static str,
     targets: &[i64],
     classes: usize,
     ignore_index: Option<i64>,
 ) -> Result<(), Error> {
     match targets.iter().position(|target| !is_known(*target, classes, ignore_index)) {
-        Some(row) => Err(no_class(row, targets[row], classes, ignore_index)),
+        Some(row) => Err(no_class(operation, row, targets[row], classes, ignore_index)),
         None => Ok(()),
     }
 }
@@ -189,15 +197,15 @@ impl Arguments {
     }
 
     /// Reads the targets back and checks them.
-    pub(super) fn checked(self) -> Result<Self, Error> {
+    pub(super) fn checked(self, operation: &'static str) -> Result<Self, Error> {
         let (classes, ignore_index) = (self.logits.shape()[1], self.settings.ignore_index);
         let targets = Tensor::<1, Int>::from_dispatch(self.targets.clone()).into_data();
         if targets.dtype() == DType::U64 {
             let targets: Vec<u64> = targets.iter().collect();
-            from_unsigned(&targets, classes, ignore_index)?;
+            from_unsigned(operation, &targets, classes, ignore_index)?;
         } else {
             let targets: Vec<i64> = targets.iter().collect();
-            check_targets(&targets, classes, ignore_index)?;
+            check_targets(operation, &targets, classes, ignore_index)?;
         }
         Ok(self)
     }

@@ -6,7 +6,7 @@ use burn_flex::{FlexTensor, Layout};
 
 use super::arguments::from_unsigned;
 use super::kernel::{self, Problem};
-use super::{CrossEntropyOps, Settings};
+use super::{CrossEntropyOps, OPERATION, Settings};
 use crate::support::{Real, flex};
 
 impl CrossEntropyOps for Flex {
@@ -60,8 +60,8 @@ fn indices(targets: IntTensor<Flex>, classes: usize, ignore_index: Option<i64>) 
     }
     let targets = targets.to_contiguous();
     let unsigned = targets.as_slice::<u64>().expect("the targets were made contiguous");
-    let found =
-        from_unsigned(unsigned, classes, ignore_index).unwrap_or_else(|error| panic!("{error}"));
+    let found = from_unsigned(OPERATION, unsigned, classes, ignore_index)
+        .unwrap_or_else(|error| panic!("{error}"));
     let layout = Layout::contiguous(targets.shape());
     FlexTensor::new(Bytes::from_elems(found), layout, DType::I64)
 }

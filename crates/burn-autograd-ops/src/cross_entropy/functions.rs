@@ -129,7 +129,7 @@ pub fn try_cross_entropy_with<const D: usize, const DT: usize>(
     options: &CrossEntropyOptions,
 ) -> Result<Tensor<1>, Error> {
     let arguments = Arguments::new(OPERATION, logits, targets, options, Some(options.reduction))?;
-    Ok(Tensor::from_dispatch(arguments.checked()?.run()))
+    Ok(Tensor::from_dispatch(arguments.checked(OPERATION)?.run()))
 }
 
 /// The loss of each row, in the targets' shape; 0 where it is ignored.
@@ -189,8 +189,8 @@ pub fn try_cross_entropy_unreduced<const D: usize, const DT: usize>(
     options: &CrossEntropyOptions,
 ) -> Result<Tensor<DT>, Error> {
     let shape = targets.shape();
-    let arguments = Arguments::new(OPERATION, logits, targets, options, None)?.checked()?;
-    Ok(shaped(arguments, shape))
+    let arguments = Arguments::new(OPERATION, logits, targets, options, None)?;
+    Ok(shaped(arguments.checked(OPERATION)?, shape))
 }
 
 /// The losses in the targets' shape.

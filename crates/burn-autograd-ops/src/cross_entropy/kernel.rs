@@ -8,7 +8,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::arguments::check_targets;
-use super::{Reduction, Settings};
+use super::{OPERATION, Reduction, Settings};
 use crate::support::Real;
 
 /// What the rows are compared with.
@@ -36,7 +36,7 @@ const BLOCK: usize = 16 * LANES;
 impl<T: Real> Problem<'_, T> {
     /// Panics with the error about a target that is no class.
     fn check(&self) {
-        check_targets(self.targets, self.classes, self.settings.ignore_index)
+        check_targets(OPERATION, self.targets, self.classes, self.settings.ignore_index)
             .unwrap_or_else(|error| panic!("{error}"));
     }
 

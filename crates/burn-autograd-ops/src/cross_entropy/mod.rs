@@ -74,7 +74,10 @@ pub use methods::TensorCrossEntropy;
 pub use module::{CrossEntropyLoss, CrossEntropyLossConfig};
 pub use options::{CrossEntropyOptions, Reduction, Settings};
 #[cfg(feature = "autodiff")]
-pub use vjp::{cross_entropy_unreduced_vjp, cross_entropy_vjp};
+pub use vjp::{
+    cross_entropy_unreduced_vjp, cross_entropy_vjp, try_cross_entropy_unreduced_vjp,
+    try_cross_entropy_vjp,
+};
 
 const OPERATION: &str = "cross_entropy";
 

@@ -7,7 +7,7 @@ use burn_ndarray::{NdArrayTensor, SharedArray};
 
 use super::arguments::from_unsigned;
 use super::kernel::{self, Problem};
-use super::{CrossEntropyOps, Settings};
+use super::{CrossEntropyOps, OPERATION, Settings};
 use crate::support::ndarray::{self, Stored};
 
 impl CrossEntropyOps for NdArray {
@@ -53,7 +53,7 @@ fn indices(
             let unsigned = storage.into_shared();
             let unsigned = unsigned.as_standard_layout();
             let unsigned = unsigned.as_slice().expect("the targets were put in row-major order");
-            let found = from_unsigned(unsigned, classes, ignore_index)
+            let found = from_unsigned(OPERATION, unsigned, classes, ignore_index)
                 .unwrap_or_else(|error| panic!("{error}"));
             Array1::from(found).into_dyn().into_shared()
         }

@@ -5,8 +5,9 @@
 //!
 //! - **Domain**: the determinant is smooth everywhere, and 0 for a singular matrix; its gradient
 //!   there is the matrix of cofactors up to n = 3, and NaN beyond, where it comes from a solution
-//!   with the matrix. ln|det A| of a singular matrix is −∞ with sign 0, and its gradient NaN. A
-//!   matrix with an entry that is not finite has NaN for a determinant.
+//!   with the matrix. ln|det A| of a singular matrix is −∞ with sign 0, and its gradient NaN. The `try_`
+//!   form of a gradient returns an error where a singular matrix makes it NaN. A matrix with an entry that
+//!   is not finite has NaN for a determinant.
 //! - **Shapes**: `[.., n, n]` gives `[.., 1, 1]`: the matrix dimensions stay, as in Burn's `sum_dim`.
 //!   The determinant of a 0×0 matrix is 1, its logarithm 0.
 //! - **Data types**: the float types that the device computes with; see [`lu`](crate::lu) for `f16`
@@ -43,6 +44,8 @@ use burn_autograd_core::{Error, Var, apply_rule, check as arguments};
 
 use crate::lu::LuOps;
 use crate::lu::arguments::factored;
+#[cfg(feature = "autodiff")]
+use crate::lu::arguments::refuse_singular;
 
 /// The rule of [`det`](fn@det), for [`differentiate`](burn_autograd_core::differentiate): the
 /// inputs are A and its factorisation.
@@ -219,7 +222,7 @@ pub fn try_log_abs_det<const D: usize>(a: Tensor<D>) -> Result<(Tensor<D>, Tenso
 ///
 /// # Panics
 ///
-/// As [`det`](fn@det); and if `grad` is not `[.., 1, 1]`.
+/// As [`det`](fn@det); and if `grad` is not `[.., 1, 1]`. [`try_det_vjp`] returns an error.
 ///
 /// ```
 /// # #[cfg(feature = "flex")] {
@@ -234,16 +237,55 @@ pub fn try_log_abs_det<const D: usize>(a: Tensor<D>) -> Result<(Tensor<D>, Tenso
 /// ```
 #[cfg(feature = "autodiff")]
 pub fn det_vjp<const D: usize>(a: Tensor<D>, grad: Tensor<D>) -> Tensor<D> {
+    checked_det_vjp(a, grad).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[cfg(feature = "autodiff")]
+fn checked_det_vjp<const D: usize>(a: Tensor<D>, grad: Tensor<D>) -> Result<Tensor<D>, Error> {
     let (a, grad) = (a.into_dispatch(), grad.into_dispatch());
-    product_arguments("det_vjp", &a, &grad).unwrap_or_else(|error| panic!("{error}"));
-    Tensor::from_dispatch(<Dispatch as DetOps>::det_vjp(a, grad))
+    product_arguments("det_vjp", &a, &grad)?;
+    Ok(Tensor::from_dispatch(<Dispatch as DetOps>::det_vjp(a, grad)))
+}
+
+/// The same as [`det_vjp`], with an error instead of a panic, or of a gradient that is NaN.
+///
+/// Beyond n = 3 it reads one number of each gradient back, which waits for the device.
+///
+/// # Errors
+///
+/// As [`try_det`]; if `grad` is not `[.., 1, 1]`, or not like `a`; and if a matrix is singular whose
+/// determinant is 0 but whose gradient is NaN, beyond n = 3: the error names the first.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::det::try_det_vjp;
+///
+/// let one = Tensor::<2>::ones([1, 1], &Device::flex());
+/// let singular = |n: usize| Tensor::<2>::ones([n, n], &Device::flex());
+/// assert!(try_det_vjp(singular(3), one.clone()).is_ok());
+/// assert_eq!(
+///     try_det_vjp(singular(4), one).unwrap_err().to_string(),
+///     "det_vjp: argument `a`: expected matrices that are not singular, and finite, got a singular \
+///      matrix"
+/// );
+/// # }
+/// ```
+#[cfg(feature = "autodiff")]
+pub fn try_det_vjp<const D: usize>(a: Tensor<D>, grad: Tensor<D>) -> Result<Tensor<D>, Error> {
+    let da = checked_det_vjp(a.clone(), grad)?;
+    // The cofactors of a smaller matrix are right where it is singular, too.
+    if a.dims()[D - 1] > 3 {
+        refuse_singular("det_vjp", "a", a, &da)?;
+    }
+    Ok(da)
 }
 
 /// The gradient of ⟨grad, ln|det A|⟩, tracked if an argument is.
 ///
 /// # Panics
 ///
-/// As [`log_abs_det`]; and if `grad` is not `[.., 1, 1]`.
+/// As [`log_abs_det`]; and if `grad` is not `[.., 1, 1]`. [`try_log_abs_det_vjp`] returns an error.
 ///
 /// ```
 /// # #[cfg(feature = "flex")] {
@@ -258,11 +300,47 @@ pub fn det_vjp<const D: usize>(a: Tensor<D>, grad: Tensor<D>) -> Tensor<D> {
 /// ```
 #[cfg(feature = "autodiff")]
 pub fn log_abs_det_vjp<const D: usize>(a: Tensor<D>, grad: Tensor<D>) -> Tensor<D> {
+    checked_log_vjp(a, grad).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[cfg(feature = "autodiff")]
+fn checked_log_vjp<const D: usize>(a: Tensor<D>, grad: Tensor<D>) -> Result<Tensor<D>, Error> {
     let (a, grad) = (a.into_dispatch(), grad.into_dispatch());
-    product_arguments("log_abs_det_vjp", &a, &grad)
-        .and_then(|()| arguments::transcendental("log_abs_det_vjp", "a", &a))
-        .unwrap_or_else(|error| panic!("{error}"));
-    Tensor::from_dispatch(<Dispatch as DetOps>::log_abs_det_vjp(a, grad))
+    product_arguments("log_abs_det_vjp", &a, &grad)?;
+    arguments::transcendental("log_abs_det_vjp", "a", &a)?;
+    Ok(Tensor::from_dispatch(<Dispatch as DetOps>::log_abs_det_vjp(a, grad)))
+}
+
+/// The same as [`log_abs_det_vjp`], with an error instead of a panic, or of a gradient that is NaN.
+///
+/// It reads one number of each gradient back, which waits for the device.
+///
+/// # Errors
+///
+/// As [`try_log_abs_det`]; if `grad` is not `[.., 1, 1]`, or not like `a`; and if a matrix is singular,
+/// whose logarithm is −∞ but whose gradient is NaN: the error names the first.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::det::try_log_abs_det_vjp;
+///
+/// let a = Tensor::<3>::from_floats([[[2.0]], [[0.0]]], &Device::flex());
+/// assert_eq!(
+///     try_log_abs_det_vjp(a.clone(), a.ones_like()).unwrap_err().to_string(),
+///     "log_abs_det_vjp: argument `a`: expected matrices that are not singular, and finite, got a \
+///      singular one at batch index [1] (1 of 2 are)"
+/// );
+/// # }
+/// ```
+#[cfg(feature = "autodiff")]
+pub fn try_log_abs_det_vjp<const D: usize>(
+    a: Tensor<D>,
+    grad: Tensor<D>,
+) -> Result<Tensor<D>, Error> {
+    let da = checked_log_vjp(a.clone(), grad)?;
+    refuse_singular("log_abs_det_vjp", "a", a, &da)?;
+    Ok(da)
 }
 
 #[cfg(feature = "autodiff")]

@@ -128,7 +128,8 @@ pub fn try_exp<const D: usize>(x: Tensor<D>) -> Result<Tensor<D>, Error> {
 ///
 /// # Panics
 ///
-/// If the arguments differ in shape, device or data type, or the device cannot compute with it.
+/// If the arguments differ in shape, device or data type, or the device cannot compute with it;
+/// [`try_exp_vjp`] returns an error.
 ///
 /// ```
 /// # #[cfg(feature = "flex")] {
@@ -144,11 +145,33 @@ pub fn try_exp<const D: usize>(x: Tensor<D>) -> Result<Tensor<D>, Error> {
 /// ```
 #[cfg(feature = "autodiff")]
 pub fn exp_vjp<const D: usize>(x: Tensor<D>, grad: Tensor<D>) -> Tensor<D> {
+    try_exp_vjp(x, grad).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The same as [`exp_vjp`], with an error instead of a panic.
+///
+/// # Errors
+///
+/// As [`try_exp`]; and if the arguments differ in shape, device or data type.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::exp::try_exp_vjp;
+///
+/// let x = Tensor::<1>::ones([3], &Device::flex());
+/// assert_eq!(
+///     try_exp_vjp(x, Tensor::ones([2], &Device::flex())).unwrap_err().to_string(),
+///     "exp_vjp: argument `grad`: expected the shape of `x`, [3], got [2]"
+/// );
+/// # }
+/// ```
+#[cfg(feature = "autodiff")]
+pub fn try_exp_vjp<const D: usize>(x: Tensor<D>, grad: Tensor<D>) -> Result<Tensor<D>, Error> {
     let (x, grad) = (x.into_dispatch(), grad.into_dispatch());
-    crate::support::same_shape("exp_vjp", ("x", &x), ("grad", &grad))
-        .and_then(|()| arguments::transcendental("exp_vjp", "x", &x))
-        .unwrap_or_else(|error| panic!("{error}"));
-    Tensor::from_dispatch(<Dispatch as ExpOps>::exp_vjp(x, grad))
+    crate::support::same_shape("exp_vjp", ("x", &x), ("grad", &grad))?;
+    arguments::transcendental("exp_vjp", "x", &x)?;
+    Ok(Tensor::from_dispatch(<Dispatch as ExpOps>::exp_vjp(x, grad)))
 }
 
 /// [`exp`](fn@exp) as a method.

@@ -3,7 +3,7 @@
 //! With Ȳ the gradient of Y:  Ā = −Yᵀ·Ȳ·Yᵀ.
 //!
 //! - **Domain**: matrices that are not singular; what a singular one gives is said in
-//!   [`lu`](crate::lu): NaN in each entry of its own inverse and gradient, unless [`try_inverse`] is
+//!   [`lu`](crate::lu): NaN in each entry of its own inverse and gradient, unless a `try_` form is
 //!   asked. To multiply by an inverse, [`solve`](mod@crate::solve) instead: it is faster and more accurate.
 //! - **Shapes**: `[.., n, n]`; n and the batch may be 0.
 //! - **Data types**: the float types that the device computes with; see [`lu`](crate::lu) for
@@ -133,8 +133,7 @@ fn checked<const D: usize>(a: Tensor<D>) -> Result<Tensor<D>, Error> {
 /// ```
 pub fn try_inverse<const D: usize>(a: Tensor<D>) -> Result<Tensor<D>, Error> {
     let y = checked(a.clone())?;
-    let (a, result) = (Var::new(a.into_dispatch()), Var::new(y.clone().into_dispatch()));
-    refuse_singular("inverse", "a", &a, &result)?;
+    refuse_singular("inverse", "a", a, &y)?;
     Ok(y)
 }
 
@@ -142,7 +141,8 @@ pub fn try_inverse<const D: usize>(a: Tensor<D>) -> Result<Tensor<D>, Error> {
 ///
 /// # Panics
 ///
-/// As [`inverse`](fn@inverse); and if `grad` does not have the shape of `a`.
+/// As [`inverse`](fn@inverse); and if `grad` does not have the shape of `a`. [`try_inverse_vjp`] returns
+/// an error.
 ///
 /// ```
 /// # #[cfg(feature = "flex")] {
@@ -157,11 +157,43 @@ pub fn try_inverse<const D: usize>(a: Tensor<D>) -> Result<Tensor<D>, Error> {
 /// ```
 #[cfg(feature = "autodiff")]
 pub fn inverse_vjp<const D: usize>(a: Tensor<D>, grad: Tensor<D>) -> Tensor<D> {
+    checked_vjp(a, grad).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[cfg(feature = "autodiff")]
+fn checked_vjp<const D: usize>(a: Tensor<D>, grad: Tensor<D>) -> Result<Tensor<D>, Error> {
     let (a, grad) = (a.into_dispatch(), grad.into_dispatch());
-    crate::support::same_shape("inverse_vjp", ("a", &a), ("grad", &grad))
-        .and_then(|()| factored("inverse_vjp", "a", &a.shape(), a.dtype()))
-        .unwrap_or_else(|error| panic!("{error}"));
-    Tensor::from_dispatch(<Dispatch as InverseOps>::inverse_vjp(a, grad))
+    crate::support::same_shape("inverse_vjp", ("a", &a), ("grad", &grad))?;
+    factored("inverse_vjp", "a", &a.shape(), a.dtype())?;
+    Ok(Tensor::from_dispatch(<Dispatch as InverseOps>::inverse_vjp(a, grad)))
+}
+
+/// The same as [`inverse_vjp`], with an error instead of a panic, or of a gradient that is NaN.
+///
+/// It reads one number of each gradient back, which waits for the device.
+///
+/// # Errors
+///
+/// As [`try_inverse`], so also if a matrix is singular; and if `grad` does not have the shape of `a`.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::inverse::try_inverse_vjp;
+///
+/// let a = Tensor::<2>::from_floats([[1.0, 2.0], [2.0, 4.0]], &Device::flex());
+/// assert_eq!(
+///     try_inverse_vjp(a.clone(), a).unwrap_err().to_string(),
+///     "inverse_vjp: argument `a`: expected matrices that are not singular, and finite, got a \
+///      singular matrix"
+/// );
+/// # }
+/// ```
+#[cfg(feature = "autodiff")]
+pub fn try_inverse_vjp<const D: usize>(a: Tensor<D>, grad: Tensor<D>) -> Result<Tensor<D>, Error> {
+    let da = checked_vjp(a.clone(), grad)?;
+    refuse_singular("inverse_vjp", "a", a, &da)?;
+    Ok(da)
 }
 
 /// [`inverse`](fn@inverse) as a method.

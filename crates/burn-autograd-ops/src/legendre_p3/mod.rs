@@ -124,7 +124,8 @@ pub fn try_legendre_p3<const D: usize>(x: Tensor<D>) -> Result<Tensor<D>, Error>
 ///
 /// # Panics
 ///
-/// If the arguments differ in shape, device or data type, or the device cannot compute with it.
+/// If the arguments differ in shape, device or data type, or the device cannot compute with it;
+/// [`try_legendre_p3_vjp`] returns an error.
 ///
 /// ```
 /// # #[cfg(feature = "flex")] {
@@ -140,10 +141,35 @@ pub fn try_legendre_p3<const D: usize>(x: Tensor<D>) -> Result<Tensor<D>, Error>
 /// ```
 #[cfg(feature = "autodiff")]
 pub fn legendre_p3_vjp<const D: usize>(x: Tensor<D>, grad: Tensor<D>) -> Tensor<D> {
+    try_legendre_p3_vjp(x, grad).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The same as [`legendre_p3_vjp`], with an error instead of a panic.
+///
+/// # Errors
+///
+/// As [`try_legendre_p3`]; and if the arguments differ in shape, device or data type.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::legendre_p3::try_legendre_p3_vjp;
+///
+/// let x = Tensor::<1>::ones([3], &Device::flex());
+/// assert_eq!(
+///     try_legendre_p3_vjp(x, Tensor::ones([2], &Device::flex())).unwrap_err().to_string(),
+///     "legendre_p3_vjp: argument `grad`: expected the shape of `x`, [3], got [2]"
+/// );
+/// # }
+/// ```
+#[cfg(feature = "autodiff")]
+pub fn try_legendre_p3_vjp<const D: usize>(
+    x: Tensor<D>,
+    grad: Tensor<D>,
+) -> Result<Tensor<D>, Error> {
     let (x, grad) = (x.into_dispatch(), grad.into_dispatch());
-    crate::support::same_shape("legendre_p3_vjp", ("x", &x), ("grad", &grad))
-        .unwrap_or_else(|error| panic!("{error}"));
-    Tensor::from_dispatch(<Dispatch as LegendreP3Ops>::legendre_p3_vjp(x, grad))
+    crate::support::same_shape("legendre_p3_vjp", ("x", &x), ("grad", &grad))?;
+    Ok(Tensor::from_dispatch(<Dispatch as LegendreP3Ops>::legendre_p3_vjp(x, grad)))
 }
 
 /// [`legendre_p3`] as a method.

@@ -143,15 +143,17 @@ fn output_shape(
     Ok(Shape::from(shape))
 }
 
-/// Checks data types, devices and shapes; gives the shape of the output.
+/// Checks data types, devices and shapes, but not the shape of `grad`; gives the shape of the output.
 fn checked(
     operation: &'static str,
     x: &DispatchTensor,
     weight: &DispatchTensor,
     bias: Option<&DispatchTensor>,
+    grad: Option<&DispatchTensor>,
 ) -> Result<Shape, Error> {
     let mut given = vec![("x", x), ("weight", weight)];
     given.extend(bias.map(|bias| ("bias", bias)));
+    given.extend(grad.map(|grad| ("grad", grad)));
     arguments::floats(operation, &given)?;
     output_shape(operation, &x.shape(), &weight.shape(), bias.map(|bias| bias.shape()).as_ref())
 }
@@ -216,7 +218,7 @@ pub fn try_linear<const D: usize>(
 ) -> Result<Tensor<D>, Error> {
     let (x, weight, bias) =
         (x.into_dispatch(), weight.into_dispatch(), bias.map(Tensor::into_dispatch));
-    checked("linear", &x, &weight, bias.as_ref())?;
+    checked("linear", &x, &weight, bias.as_ref(), None)?;
     let operands = [x, weight].into_iter().chain(bias).collect();
     Ok(Tensor::from_dispatch(<Dispatch as LinearOps>::linear_forward(Floats(operands))))
 }
@@ -226,7 +228,7 @@ pub fn try_linear<const D: usize>(
 ///
 /// # Panics
 ///
-/// As [`linear`]; and if `grad` does not have the output's shape.
+/// As [`linear`]; and if `grad` does not have the output's shape. [`try_linear_vjp`] returns an error.
 ///
 /// ```
 /// # #[cfg(feature = "flex")] {
@@ -250,6 +252,35 @@ pub fn linear_vjp<const D: usize>(
     bias: Option<Tensor<1>>,
     grad: Tensor<D>,
 ) -> (Tensor<D>, Tensor<2>, Option<Tensor<1>>) {
+    try_linear_vjp(x, weight, bias, grad).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The same as [`linear_vjp`], with an error instead of a panic.
+///
+/// # Errors
+///
+/// As [`try_linear`]; and if `grad` does not have the output's shape.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::linear::try_linear_vjp;
+///
+/// let x = Tensor::<2>::ones([1, 2], &Device::flex());
+/// let weight = Tensor::<2>::ones([3, 2], &Device::flex());
+/// assert_eq!(
+///     try_linear_vjp(x.clone(), weight, None, x).unwrap_err().to_string(),
+///     "linear_vjp: argument `grad`: expected the output's shape [1, 3], got [1, 2]"
+/// );
+/// # }
+/// ```
+#[cfg(feature = "autodiff")]
+pub fn try_linear_vjp<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+    grad: Tensor<D>,
+) -> Result<(Tensor<D>, Tensor<2>, Option<Tensor<1>>), Error> {
     const OPERATION: &str = "linear_vjp";
     let (x, weight, bias, grad) = (
         x.into_dispatch(),
@@ -257,18 +288,14 @@ pub fn linear_vjp<const D: usize>(
         bias.map(Tensor::into_dispatch),
         grad.into_dispatch(),
     );
-    let check = || -> Result<(), Error> {
-        let shape = checked(OPERATION, &x, &weight, bias.as_ref())?;
-        arguments::floats(OPERATION, &[("x", &x), ("grad", &grad)])?;
-        crate::support::cotangent(OPERATION, &shape, &grad.shape())
-    };
-    check().unwrap_or_else(|error| panic!("{error}"));
+    let shape = checked(OPERATION, &x, &weight, bias.as_ref(), Some(&grad))?;
+    crate::support::cotangent(OPERATION, &shape, &grad.shape())?;
     let operands = [grad, x, weight].into_iter().chain(bias).collect();
     let Floats(gradients) = <Dispatch as LinearOps>::linear_vjp(Floats(operands));
     let mut gradients = gradients.into_iter();
     let mut next = || gradients.next().expect("there is a gradient for each argument");
     let (dx, dw) = (Tensor::from_dispatch(next()), Tensor::from_dispatch(next()));
-    (dx, dw, gradients.next().map(Tensor::from_dispatch))
+    Ok((dx, dw, gradients.next().map(Tensor::from_dispatch)))
 }
 
 /// [`linear`] as a method.

@@ -1,7 +1,7 @@
 //! What the operations on square matrices refuse.
 
 use burn::backend::{Backend, Dispatch};
-use burn::tensor::{DType, Shape};
+use burn::tensor::{DType, Shape, Tensor};
 use burn_autograd_core::{Error, ErrorKind, Var};
 
 use super::{LuOps, diagonal};
@@ -83,11 +83,11 @@ pub(crate) fn fits(
 
 /// Refuses a result that a singular matrix has spoilt. Every entry is NaN then, so that one entry of
 /// each is read back; only if there is a NaN are the matrices factored again, to find the first.
-pub(crate) fn refuse_singular(
+pub(crate) fn refuse_singular<const D: usize>(
     operation: &'static str,
     name: &'static str,
-    matrices: &Var<Dispatch>,
-    result: &Var<Dispatch>,
+    matrices: Tensor<D>,
+    result: &Tensor<D>,
 ) -> Result<(), Error> {
     let shape = result.shape();
     if shape.num_elements() == 0 {
@@ -99,11 +99,12 @@ pub(crate) fn refuse_singular(
         .enumerate()
         .map(|(dim, size)| 0..if dim + 2 < rank { *size } else { 1 })
         .collect();
+    let result = Var::<Dispatch>::new(result.clone().into_dispatch());
     let corners = floats(&result.detach().slice(corner));
     if !corners.iter().any(|corner| corner.is_nan()) {
         return Ok(());
     }
-    let matrices = matrices.detach();
+    let matrices = Var::<Dispatch>::new(matrices.into_dispatch()).detach();
     let (shape, n) = (matrices.shape(), matrices.shape()[rank - 1]);
     let packed = Var::<Dispatch>::new(Dispatch::lu_factor(matrices.into_primitive()));
     let pivots = floats(&diagonal(&packed, n));

@@ -213,7 +213,8 @@ pub fn try_multiply_add<const D: usize>(
 ///
 /// # Panics
 ///
-/// As [`multiply_add`]; and if `grad` does not have the common shape.
+/// As [`multiply_add`]; and if `grad` does not have the common shape. [`try_multiply_add_vjp`] returns an
+/// error.
 ///
 /// ```
 /// # #[cfg(feature = "flex")] {
@@ -237,20 +238,44 @@ pub fn multiply_add_vjp<const D: usize>(
     b: Tensor<D>,
     grad: Tensor<D>,
 ) -> (Tensor<D>, Tensor<D>, Tensor<D>) {
+    try_multiply_add_vjp(w, x, b, grad).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The same as [`multiply_add_vjp`], with an error instead of a panic.
+///
+/// # Errors
+///
+/// As [`try_multiply_add`]; and if `grad` does not have the common shape.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::multiply_add::try_multiply_add_vjp;
+///
+/// let w = Tensor::<1>::ones([3], &Device::flex());
+/// let grad = Tensor::<1>::ones([2], &Device::flex());
+/// assert_eq!(
+///     try_multiply_add_vjp(w.clone(), w.clone(), w, grad).unwrap_err().to_string(),
+///     "multiply_add_vjp: argument `grad`: expected the output's shape [3], got [2]"
+/// );
+/// # }
+/// ```
+#[cfg(feature = "autodiff")]
+pub fn try_multiply_add_vjp<const D: usize>(
+    w: Tensor<D>,
+    x: Tensor<D>,
+    b: Tensor<D>,
+    grad: Tensor<D>,
+) -> Result<(Tensor<D>, Tensor<D>, Tensor<D>), Error> {
+    const OPERATION: &str = "multiply_add_vjp";
     let [w, x, b, grad] = [w, x, b, grad].map(Tensor::into_dispatch);
-    let checked = || -> Result<(), Error> {
-        const OPERATION: &str = "multiply_add_vjp";
-        arguments::floats(OPERATION, &[("w", &w), ("x", &x), ("b", &b), ("grad", &grad)])?;
-        let shapes = (w.shape(), x.shape(), b.shape());
-        let common = arguments::broadcast(
-            OPERATION,
-            &[("w", &shapes.0), ("x", &shapes.1), ("b", &shapes.2)],
-        )?;
-        crate::support::cotangent(OPERATION, &common, &grad.shape())
-    };
-    checked().unwrap_or_else(|error| panic!("{error}"));
+    arguments::floats(OPERATION, &[("w", &w), ("x", &x), ("b", &b), ("grad", &grad)])?;
+    let shapes = (w.shape(), x.shape(), b.shape());
+    let common =
+        arguments::broadcast(OPERATION, &[("w", &shapes.0), ("x", &shapes.1), ("b", &shapes.2)])?;
+    crate::support::cotangent(OPERATION, &common, &grad.shape())?;
     let (dw, dx, db) = <Dispatch as MultiplyAddOps>::multiply_add_vjp(w, x, b, grad);
-    (Tensor::from_dispatch(dw), Tensor::from_dispatch(dx), Tensor::from_dispatch(db))
+    Ok((Tensor::from_dispatch(dw), Tensor::from_dispatch(dx), Tensor::from_dispatch(db)))
 }
 
 /// [`multiply_add`] as a method.

@@ -32,7 +32,7 @@ pub(crate) mod router;
 mod spec;
 
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Dispatch, DispatchTensor, TensorMetadata, backend_extension};
+use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::{Shape, Tensor};
 use burn_autograd_core::{Error, ErrorKind, Floats, Var, apply_rule, check as arguments};
 
@@ -96,15 +96,6 @@ pub trait PolynomialOps: Backend {
         );
         (dx, dc)
     }
-}
-
-fn checked(
-    operation: &'static str,
-    x: &DispatchTensor,
-    coefficients: &DispatchTensor,
-) -> Result<(), Error> {
-    arguments::floats(operation, &[("x", x), ("coefficients", coefficients)])?;
-    counted(operation, &coefficients.shape())
 }
 
 fn counted(operation: &'static str, coefficients: &Shape) -> Result<(), Error> {
@@ -174,7 +165,8 @@ pub fn try_polynomial<const D: usize>(
     coefficients: Tensor<1>,
 ) -> Result<Tensor<D>, Error> {
     let (x, coefficients) = (x.into_dispatch(), coefficients.into_dispatch());
-    checked("polynomial", &x, &coefficients)?;
+    arguments::floats("polynomial", &[("x", &x), ("coefficients", &coefficients)])?;
+    counted("polynomial", &coefficients.shape())?;
     Ok(Tensor::from_dispatch(<Dispatch as PolynomialOps>::polynomial(x, coefficients)))
 }
 
@@ -184,6 +176,7 @@ pub fn try_polynomial<const D: usize>(
 /// # Panics
 ///
 /// As [`polynomial`](fn@polynomial); and if `grad` does not have the shape of `x`.
+/// [`try_polynomial_vjp`] returns an error.
 ///
 /// ```
 /// # #[cfg(feature = "flex")] {
@@ -206,14 +199,42 @@ pub fn polynomial_vjp<const D: usize>(
     coefficients: Tensor<1>,
     grad: Tensor<D>,
 ) -> (Tensor<D>, Tensor<1>) {
+    try_polynomial_vjp(x, coefficients, grad).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The same as [`polynomial_vjp`], with an error instead of a panic.
+///
+/// # Errors
+///
+/// As [`try_polynomial`]; and if `grad` does not have the shape of `x`.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::polynomial::try_polynomial_vjp;
+///
+/// let x = Tensor::<1>::ones([3], &Device::flex());
+/// let c = Tensor::<1>::ones([2], &Device::flex());
+/// assert_eq!(
+///     try_polynomial_vjp(x, c.clone(), c).unwrap_err().to_string(),
+///     "polynomial_vjp: argument `grad`: expected the shape of `x`, [3], got [2]"
+/// );
+/// # }
+/// ```
+#[cfg(feature = "autodiff")]
+pub fn try_polynomial_vjp<const D: usize>(
+    x: Tensor<D>,
+    coefficients: Tensor<1>,
+    grad: Tensor<D>,
+) -> Result<(Tensor<D>, Tensor<1>), Error> {
     const OPERATION: &str = "polynomial_vjp";
     let (x, grad) = (x.into_dispatch(), grad.into_dispatch());
     let coefficients = coefficients.into_dispatch();
-    checked(OPERATION, &x, &coefficients)
-        .and_then(|()| crate::support::same_shape(OPERATION, ("x", &x), ("grad", &grad)))
-        .unwrap_or_else(|error| panic!("{error}"));
+    arguments::floats(OPERATION, &[("x", &x), ("coefficients", &coefficients), ("grad", &grad)])?;
+    counted(OPERATION, &coefficients.shape())?;
+    crate::support::equal_shapes(OPERATION, ("x", &x.shape()), ("grad", &grad.shape()))?;
     let (dx, dc) = <Dispatch as PolynomialOps>::polynomial_vjp(x, coefficients, grad);
-    (Tensor::from_dispatch(dx), Tensor::from_dispatch(dc))
+    Ok((Tensor::from_dispatch(dx), Tensor::from_dispatch(dc)))
 }
 
 /// [`polynomial`](fn@polynomial) as a method.

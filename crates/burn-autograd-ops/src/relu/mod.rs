@@ -132,7 +132,8 @@ pub fn try_relu<const D: usize>(x: Tensor<D>) -> Result<Tensor<D>, Error> {
 ///
 /// # Panics
 ///
-/// If the arguments differ in shape, device or data type, or the device cannot compute with it.
+/// If the arguments differ in shape, device or data type, or the device cannot compute with it;
+/// [`try_relu_vjp`] returns an error.
 ///
 /// ```
 /// # #[cfg(feature = "flex")] {
@@ -151,10 +152,32 @@ pub fn try_relu<const D: usize>(x: Tensor<D>) -> Result<Tensor<D>, Error> {
 /// ```
 #[cfg(feature = "autodiff")]
 pub fn relu_vjp<const D: usize>(x: Tensor<D>, grad: Tensor<D>) -> Tensor<D> {
+    try_relu_vjp(x, grad).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The same as [`relu_vjp`], with an error instead of a panic.
+///
+/// # Errors
+///
+/// As [`try_relu`]; and if the arguments differ in shape, device or data type.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::relu::try_relu_vjp;
+///
+/// let x = Tensor::<1>::ones([3], &Device::flex());
+/// assert_eq!(
+///     try_relu_vjp(x, Tensor::ones([2], &Device::flex())).unwrap_err().to_string(),
+///     "relu_vjp: argument `grad`: expected the shape of `x`, [3], got [2]"
+/// );
+/// # }
+/// ```
+#[cfg(feature = "autodiff")]
+pub fn try_relu_vjp<const D: usize>(x: Tensor<D>, grad: Tensor<D>) -> Result<Tensor<D>, Error> {
     let (x, grad) = (x.into_dispatch(), grad.into_dispatch());
-    crate::support::same_shape("relu_vjp", ("x", &x), ("grad", &grad))
-        .unwrap_or_else(|error| panic!("{error}"));
-    Tensor::from_dispatch(<Dispatch as ReluOps>::self_defined_relu_vjp(x, grad))
+    crate::support::same_shape("relu_vjp", ("x", &x), ("grad", &grad))?;
+    Ok(Tensor::from_dispatch(<Dispatch as ReluOps>::self_defined_relu_vjp(x, grad)))
 }
 
 /// [`relu`] as a method.

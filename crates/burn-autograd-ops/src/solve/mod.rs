@@ -4,8 +4,9 @@
 //! its argument was broadcast. Both come from the factorisation that the solution was made with.
 //!
 //! - **Domain**: matrices that are not singular; what a singular one gives is said in
-//!   [`lu`](crate::lu): NaN in each entry of its own solution and gradients, unless the `try_` form
-//!   is asked, which reads one number of each solution back (that waits for the device).
+//!   [`lu`](crate::lu): NaN in each entry of its own solution and gradients, unless a `try_` form
+//!   is asked, which reads one number of each solution, or of each gradient of A, back (that waits for
+//!   the device).
 //! - **Shapes**: A is `[.., n, n]`, B `[.., n, k]`, of one rank; the leading dimensions broadcast. A
 //!   matrix that is broadcast is factored once. n, k and the batch may be 0: the result then is empty.
 //! - **Data types**: the float types that the device computes with; see [`lu`](crate::lu) for
@@ -22,7 +23,7 @@ mod product;
 #[cfg(all(feature = "router", feature = "autodiff"))]
 mod router;
 
-use burn::backend::{Dispatch, DispatchTensor, TensorMetadata};
+use burn::backend::{Dispatch, TensorMetadata};
 use burn::tensor::Tensor;
 use burn_autograd_core::{Error, ErrorKind, Var, check as arguments};
 
@@ -57,8 +58,7 @@ pub use product::SolveOps;
 /// # }
 /// ```
 pub fn solve<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Tensor<D> {
-    let (a, b) = (a.into_dispatch(), b.into_dispatch());
-    left("solve", a, b).map(Tensor::from_dispatch).unwrap_or_else(|error| panic!("{error}"))
+    left("solve", a, b).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// The same as [`solve`], with an error instead of a panic, or of a solution that is NaN.
@@ -84,22 +84,22 @@ pub fn solve<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Tensor<D> {
 /// # }
 /// ```
 pub fn try_solve<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Result<Tensor<D>, Error> {
-    let (a, b) = (a.into_dispatch(), b.into_dispatch());
     let x = left("solve", a.clone(), b)?;
-    refuse_singular("solve", "a", &Var::new(a), &Var::new(x.clone()))?;
-    Ok(Tensor::from_dispatch(x))
+    refuse_singular("solve", "a", a, &x)?;
+    Ok(x)
 }
 
-fn left(
+fn left<const D: usize>(
     operation: &'static str,
-    a: DispatchTensor,
-    b: DispatchTensor,
-) -> Result<DispatchTensor, Error> {
+    a: Tensor<D>,
+    b: Tensor<D>,
+) -> Result<Tensor<D>, Error> {
+    let (a, b) = (a.into_dispatch(), b.into_dispatch());
     arguments::floats(operation, &[("a", &a), ("b", &b)])?;
     factored(operation, "a", &a.shape(), a.dtype())?;
     fits(operation, ("a", &a.shape()), ("b", &b.shape()), &[2])?;
     let packed = <Dispatch as LuOps>::lu_factor(a.clone());
-    Ok(<Dispatch as LuOps>::lu_solve_with(a, packed, b, false))
+    Ok(Tensor::from_dispatch(<Dispatch as LuOps>::lu_solve_with(a, packed, b, false)))
 }
 
 /// X with X·A = B; `a` is `[.., n, n]`, `b` `[.., k, n]`, and their leading dimensions broadcast.
@@ -122,7 +122,7 @@ fn left(
 /// # }
 /// ```
 pub fn solve_right<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Tensor<D> {
-    right(a.into_dispatch(), b).unwrap_or_else(|error| panic!("{error}"))
+    right(a, b).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// The same as [`solve_right`], with an error instead of a panic, or of a solution that is NaN.
@@ -145,15 +145,14 @@ pub fn solve_right<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Tensor<D> {
 /// # }
 /// ```
 pub fn try_solve_right<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Result<Tensor<D>, Error> {
-    let a = a.into_dispatch();
     let x = right(a.clone(), b)?;
-    refuse_singular("solve_right", "a", &Var::new(a), &Var::new(x.clone().into_dispatch()))?;
+    refuse_singular("solve_right", "a", a, &x)?;
     Ok(x)
 }
 
-fn right<const D: usize>(a: DispatchTensor, b: Tensor<D>) -> Result<Tensor<D>, Error> {
+fn right<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Result<Tensor<D>, Error> {
     let operation = "solve_right";
-    let b = b.into_dispatch();
+    let (a, b) = (a.into_dispatch(), b.into_dispatch());
     arguments::floats(operation, &[("a", &a), ("b", &b)])?;
     factored(operation, "a", &a.shape(), a.dtype())?;
     fits(operation, ("a", &a.shape()), ("b", &b.shape()), &[1])?;
@@ -182,9 +181,9 @@ fn right<const D: usize>(a: DispatchTensor, b: Tensor<D>) -> Result<Tensor<D>, E
 /// # }
 /// ```
 pub fn solve_vector<const D: usize, const E: usize>(a: Tensor<D>, b: Tensor<E>) -> Tensor<E> {
-    let b = column::<D, E>("solve_vector", "b", b).unwrap_or_else(|error| panic!("{error}"));
-    left("solve_vector", a.into_dispatch(), b.into_dispatch())
-        .map(|x| Tensor::<D>::from_dispatch(x).squeeze_dim::<E>(D - 1))
+    column::<D, E>("solve_vector", "b", b)
+        .and_then(|b| left("solve_vector", a, b))
+        .map(|x| x.squeeze_dim::<E>(D - 1))
         .unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -211,10 +210,9 @@ pub fn try_solve_vector<const D: usize, const E: usize>(
     b: Tensor<E>,
 ) -> Result<Tensor<E>, Error> {
     let b = column::<D, E>("solve_vector", "b", b)?;
-    let (a, b) = (a.into_dispatch(), b.into_dispatch());
     let x = left("solve_vector", a.clone(), b)?;
-    refuse_singular("solve_vector", "a", &Var::new(a), &Var::new(x.clone()))?;
-    Ok(Tensor::<D>::from_dispatch(x).squeeze_dim::<E>(D - 1))
+    refuse_singular("solve_vector", "a", a, &x)?;
+    Ok(x.squeeze_dim::<E>(D - 1))
 }
 
 fn column<const D: usize, const E: usize>(
@@ -249,7 +247,7 @@ fn one_dimension_less(
 ///
 /// # Panics
 ///
-/// As [`solve`]; and if `grad` does not have the shape of X.
+/// As [`solve`]; and if `grad` does not have the shape of X. [`try_solve_vjp`] returns an error.
 ///
 /// ```
 /// # #[cfg(feature = "flex")] {
@@ -269,17 +267,64 @@ pub fn solve_vjp<const D: usize>(
     b: Tensor<D>,
     grad: Tensor<D>,
 ) -> (Tensor<D>, Tensor<D>) {
+    left_vjp("solve_vjp", a, b, grad).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The same as [`solve_vjp`], with an error instead of a panic, or of gradients that are NaN.
+///
+/// It reads one number of each gradient of `a` back, which waits for the device.
+///
+/// # Errors
+///
+/// As [`try_solve`], so also if a matrix is singular; and if `grad` does not have the shape of X.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::solve::try_solve_vjp;
+///
+/// let a = Tensor::<3>::from_floats([[[2.0]], [[0.0]]], &Device::flex());
+/// let b = a.ones_like();
+/// assert_eq!(
+///     try_solve_vjp(a.clone(), b.clone(), b.clone()).unwrap_err().to_string(),
+///     "solve_vjp: argument `a`: expected matrices that are not singular, and finite, got a singular \
+///      one at batch index [1] (1 of 2 are)"
+/// );
+/// assert_eq!(
+///     try_solve_vjp(a, b.clone(), b.slice([0..1])).unwrap_err().to_string(),
+///     "solve_vjp: argument `grad`: expected the output's shape [2, 1, 1], got [1, 1, 1]"
+/// );
+/// # }
+/// ```
+#[cfg(feature = "autodiff")]
+pub fn try_solve_vjp<const D: usize>(
+    a: Tensor<D>,
+    b: Tensor<D>,
+    grad: Tensor<D>,
+) -> Result<(Tensor<D>, Tensor<D>), Error> {
+    let (da, db) = left_vjp("solve_vjp", a.clone(), b, grad)?;
+    refuse_singular("solve_vjp", "a", a, &da)?;
+    Ok((da, db))
+}
+
+#[cfg(feature = "autodiff")]
+fn left_vjp<const D: usize>(
+    operation: &'static str,
+    a: Tensor<D>,
+    b: Tensor<D>,
+    grad: Tensor<D>,
+) -> Result<(Tensor<D>, Tensor<D>), Error> {
     let [a, b, grad] = [a, b, grad].map(Tensor::into_dispatch);
-    product_arguments("solve_vjp", [&a, &b, &grad], 2).unwrap_or_else(|error| panic!("{error}"));
+    product_arguments(operation, [&a, &b, &grad], 2)?;
     let (da, db) = <Dispatch as SolveOps>::solve_vjp(a, b, grad);
-    (Tensor::from_dispatch(da), Tensor::from_dispatch(db))
+    Ok((Tensor::from_dispatch(da), Tensor::from_dispatch(db)))
 }
 
 /// Checks the arguments of a product; `dim` is the dimension of `b`, counted from the end, that is n.
 #[cfg(feature = "autodiff")]
 fn product_arguments(
     operation: &'static str,
-    [a, b, grad]: [&DispatchTensor; 3],
+    [a, b, grad]: [&burn::backend::DispatchTensor; 3],
     dim: usize,
 ) -> Result<(), Error> {
     arguments::floats(operation, &[("a", a), ("b", b), ("grad", grad)])?;
@@ -293,7 +338,8 @@ fn product_arguments(
 ///
 /// # Panics
 ///
-/// As [`solve_right`]; and if `grad` does not have the shape of X.
+/// As [`solve_right`]; and if `grad` does not have the shape of X. [`try_solve_right_vjp`] returns an
+/// error.
 ///
 /// ```
 /// # #[cfg(feature = "flex")] {
@@ -318,14 +364,52 @@ pub fn solve_right_vjp<const D: usize>(
     b: Tensor<D>,
     grad: Tensor<D>,
 ) -> (Tensor<D>, Tensor<D>) {
-    const OPERATION: &str = "solve_right_vjp";
+    right_vjp(a, b, grad).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The same as [`solve_right_vjp`], with an error instead of a panic, or of gradients that are NaN.
+///
+/// # Errors
+///
+/// As [`try_solve_vjp`].
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::solve::try_solve_right_vjp;
+///
+/// let a = Tensor::<2>::from_floats([[1.0, 2.0], [2.0, 4.0]], &Device::flex());
+/// assert_eq!(
+///     try_solve_right_vjp(a.clone(), a.clone(), a).unwrap_err().to_string(),
+///     "solve_right_vjp: argument `a`: expected matrices that are not singular, and finite, got a \
+///      singular matrix"
+/// );
+/// # }
+/// ```
+#[cfg(feature = "autodiff")]
+pub fn try_solve_right_vjp<const D: usize>(
+    a: Tensor<D>,
+    b: Tensor<D>,
+    grad: Tensor<D>,
+) -> Result<(Tensor<D>, Tensor<D>), Error> {
+    let (da, db) = right_vjp(a.clone(), b, grad)?;
+    refuse_singular("solve_right_vjp", "a", a, &da)?;
+    Ok((da, db))
+}
+
+#[cfg(feature = "autodiff")]
+fn right_vjp<const D: usize>(
+    a: Tensor<D>,
+    b: Tensor<D>,
+    grad: Tensor<D>,
+) -> Result<(Tensor<D>, Tensor<D>), Error> {
     let [a, b, grad] = [a, b, grad].map(Tensor::into_dispatch);
-    product_arguments(OPERATION, [&a, &b, &grad], 1).unwrap_or_else(|error| panic!("{error}"));
+    product_arguments("solve_right_vjp", [&a, &b, &grad], 1)?;
     // X·A = B is Aᵀ·Xᵀ = Bᵀ.
     let [a, b, grad] =
         [a, b, grad].map(|x| transposed(Tensor::<D>::from_dispatch(x)).into_dispatch());
     let (da, db) = <Dispatch as SolveOps>::solve_vjp(a, b, grad);
-    (transposed(Tensor::<D>::from_dispatch(da)), transposed(Tensor::<D>::from_dispatch(db)))
+    Ok((transposed(Tensor::from_dispatch(da)), transposed(Tensor::from_dispatch(db))))
 }
 
 /// The gradients of ⟨grad, x⟩, with A·x = b for vectors, with respect to `a` and `b`, tracked if an
@@ -333,7 +417,8 @@ pub fn solve_right_vjp<const D: usize>(
 ///
 /// # Panics
 ///
-/// As [`solve_vector`]; and if `grad` does not have the shape of x.
+/// As [`solve_vector`]; and if `grad` does not have the shape of x. [`try_solve_vector_vjp`] returns an
+/// error.
 ///
 /// ```
 /// # #[cfg(feature = "flex")] {
@@ -358,17 +443,49 @@ pub fn solve_vector_vjp<const D: usize, const E: usize>(
     b: Tensor<E>,
     grad: Tensor<E>,
 ) -> (Tensor<D>, Tensor<E>) {
+    vector_vjp(a, b, grad).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The same as [`solve_vector_vjp`], with an error instead of a panic, or of gradients that are NaN.
+///
+/// # Errors
+///
+/// As [`try_solve_vjp`], and if E is not D − 1.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::solve::try_solve_vector_vjp;
+///
+/// let a = Tensor::<2>::eye(3, &Device::flex());
+/// assert_eq!(
+///     try_solve_vector_vjp(a.clone(), a.clone(), a).unwrap_err().to_string(),
+///     "solve_vector_vjp: argument `b`: expected one dimension less than the 2 of `a`, got 2 dimensions"
+/// );
+/// # }
+/// ```
+#[cfg(feature = "autodiff")]
+pub fn try_solve_vector_vjp<const D: usize, const E: usize>(
+    a: Tensor<D>,
+    b: Tensor<E>,
+    grad: Tensor<E>,
+) -> Result<(Tensor<D>, Tensor<E>), Error> {
+    let (da, db) = vector_vjp(a.clone(), b, grad)?;
+    refuse_singular("solve_vector_vjp", "a", a, &da)?;
+    Ok((da, db))
+}
+
+#[cfg(feature = "autodiff")]
+fn vector_vjp<const D: usize, const E: usize>(
+    a: Tensor<D>,
+    b: Tensor<E>,
+    grad: Tensor<E>,
+) -> Result<(Tensor<D>, Tensor<E>), Error> {
     const OPERATION: &str = "solve_vector_vjp";
-    let checked = || -> Result<[DispatchTensor; 3], Error> {
-        let b = column::<D, E>(OPERATION, "b", b)?;
-        let grad = column::<D, E>(OPERATION, "grad", grad)?;
-        let [a, b, grad] = [a, b, grad].map(Tensor::into_dispatch);
-        product_arguments(OPERATION, [&a, &b, &grad], 2)?;
-        Ok([a, b, grad])
-    };
-    let [a, b, grad] = checked().unwrap_or_else(|error| panic!("{error}"));
-    let (da, db) = <Dispatch as SolveOps>::solve_vjp(a, b, grad);
-    (Tensor::from_dispatch(da), Tensor::<D>::from_dispatch(db).squeeze_dim::<E>(D - 1))
+    let b = column::<D, E>(OPERATION, "b", b)?;
+    let grad = column::<D, E>(OPERATION, "grad", grad)?;
+    let (da, db) = left_vjp(OPERATION, a, b, grad)?;
+    Ok((da, db.squeeze_dim::<E>(D - 1)))
 }
 
 /// [`solve`] as a method.

@@ -150,6 +150,7 @@ pub fn try_sum_squared_error<const D: usize>(
 /// # Panics
 ///
 /// As [`sum_squared_error`](fn@sum_squared_error); and if `grad` does not have one element.
+/// [`try_sum_squared_error_vjp`] returns an error.
 ///
 /// ```
 /// # #[cfg(feature = "flex")] {
@@ -172,18 +173,44 @@ pub fn sum_squared_error_vjp<const D: usize>(
     target: Tensor<D>,
     grad: Tensor<1>,
 ) -> (Tensor<D>, Tensor<D>) {
+    try_sum_squared_error_vjp(prediction, target, grad).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The same as [`sum_squared_error_vjp`], with an error instead of a panic.
+///
+/// # Errors
+///
+/// As [`try_sum_squared_error`]; and if `grad` does not have one element.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::sum_squared_error::try_sum_squared_error_vjp;
+///
+/// let p = Tensor::<1>::ones([3], &Device::flex());
+/// assert_eq!(
+///     try_sum_squared_error_vjp(p.clone(), p.clone(), p).unwrap_err().to_string(),
+///     "sum_squared_error_vjp: argument `grad`: expected the output's shape [1], got [3]"
+/// );
+/// # }
+/// ```
+#[cfg(feature = "autodiff")]
+pub fn try_sum_squared_error_vjp<const D: usize>(
+    prediction: Tensor<D>,
+    target: Tensor<D>,
+    grad: Tensor<1>,
+) -> Result<(Tensor<D>, Tensor<D>), Error> {
     use burn::backend::TensorMetadata;
+    use burn_autograd_core::check::floats;
     const OPERATION: &str = "sum_squared_error_vjp";
     let [p, t] = [prediction.into_dispatch(), target.into_dispatch()];
     let grad = grad.into_dispatch();
-    let checked = || -> Result<(), Error> {
-        crate::support::same_shape(OPERATION, ("prediction", &p), ("target", &t))?;
-        burn_autograd_core::check::floats(OPERATION, &[("prediction", &p), ("grad", &grad)])?;
-        crate::support::cotangent(OPERATION, &[1], &grad.shape())
-    };
-    checked().unwrap_or_else(|error| panic!("{error}"));
+    floats(OPERATION, &[("prediction", &p), ("target", &t), ("grad", &grad)])?;
+    let shapes = (p.shape(), t.shape());
+    crate::support::equal_shapes(OPERATION, ("prediction", &shapes.0), ("target", &shapes.1))?;
+    crate::support::cotangent(OPERATION, &[1], &grad.shape())?;
     let (dp, dt) = <Dispatch as SumSquaredErrorOps>::sum_squared_error_vjp(p, t, grad);
-    (Tensor::from_dispatch(dp), Tensor::from_dispatch(dt))
+    Ok((Tensor::from_dispatch(dp), Tensor::from_dispatch(dt)))
 }
 
 /// [`sum_squared_error`](fn@sum_squared_error) as a method.

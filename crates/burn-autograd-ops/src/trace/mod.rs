@@ -123,7 +123,7 @@ pub fn try_trace<const D: usize>(a: Tensor<D>) -> Result<Tensor<D>, Error> {
 ///
 /// # Panics
 ///
-/// As [`trace`](fn@trace); and if `grad` is not `[.., 1, 1]`.
+/// As [`trace`](fn@trace); and if `grad` is not `[.., 1, 1]`. [`try_trace_vjp`] returns an error.
 ///
 /// ```
 /// # #[cfg(feature = "flex")] {
@@ -137,12 +137,34 @@ pub fn try_trace<const D: usize>(a: Tensor<D>) -> Result<Tensor<D>, Error> {
 /// ```
 #[cfg(feature = "autodiff")]
 pub fn trace_vjp<const D: usize>(a: Tensor<D>, grad: Tensor<D>) -> Tensor<D> {
+    try_trace_vjp(a, grad).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// The same as [`trace_vjp`], with an error instead of a panic.
+///
+/// # Errors
+///
+/// As [`try_trace`]; and if `grad` is not `[.., 1, 1]`, or not like `a`.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::trace::try_trace_vjp;
+///
+/// let a = Tensor::<2>::ones([3, 3], &Device::flex());
+/// assert_eq!(
+///     try_trace_vjp(a.clone(), a).unwrap_err().to_string(),
+///     "trace_vjp: argument `grad`: expected the output's shape [1, 1], got [3, 3]"
+/// );
+/// # }
+/// ```
+#[cfg(feature = "autodiff")]
+pub fn try_trace_vjp<const D: usize>(a: Tensor<D>, grad: Tensor<D>) -> Result<Tensor<D>, Error> {
     let (a, grad) = (a.into_dispatch(), grad.into_dispatch());
-    arguments::floats("trace_vjp", &[("a", &a), ("grad", &grad)])
-        .and_then(|()| square("trace_vjp", "a", &a.shape()))
-        .and_then(|()| crate::lu::arguments::number("trace_vjp", &a.shape(), &grad.shape()))
-        .unwrap_or_else(|error| panic!("{error}"));
-    Tensor::from_dispatch(<Dispatch as TraceOps>::trace_vjp(a, grad))
+    arguments::floats("trace_vjp", &[("a", &a), ("grad", &grad)])?;
+    square("trace_vjp", "a", &a.shape())?;
+    crate::lu::arguments::number("trace_vjp", &a.shape(), &grad.shape())?;
+    Ok(Tensor::from_dispatch(<Dispatch as TraceOps>::trace_vjp(a, grad)))
 }
 
 /// [`trace`](fn@trace) as a method.

@@ -8,9 +8,9 @@
 //! each summed over the batch dimensions in which its argument was broadcast.
 //!
 //! - **Domain**: matrices B that are not singular; what a singular one gives is said in
-//!   [`lu`](crate::lu): NaN in each entry of its own result and gradients, unless [`try_trace_inverse`] is
-//!   asked, which reads one number of each result back. Entries of A that are not finite spread as
-//!   the formula has them.
+//!   [`lu`](crate::lu): NaN in each entry of its own result and gradients, unless a `try_` form is asked,
+//!   which reads one number of each result, or of each gradient of B, back. Entries of A that are not
+//!   finite spread as the formula has them.
 //! - **Shapes**: A and B are `[.., n, n]`, of one rank; the leading dimensions broadcast, and a matrix
 //!   B that is broadcast is factored once. n and the batch may be 0.
 //! - **Data types**: the float types that the device computes with; see [`lu`](crate::lu) for
@@ -179,8 +179,7 @@ fn checked<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Result<Tensor<D>, Erro
 /// ```
 pub fn try_trace_inverse<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Result<Tensor<D>, Error> {
     let y = checked(a, b.clone())?;
-    let (b, result) = (Var::new(b.into_dispatch()), Var::new(y.clone().into_dispatch()));
-    refuse_singular("trace_inverse", "b", &b, &result)?;
+    refuse_singular("trace_inverse", "b", b, &y)?;
     Ok(y)
 }
 
@@ -190,6 +189,7 @@ pub fn try_trace_inverse<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Result<T
 /// # Panics
 ///
 /// As [`trace_inverse`](fn@trace_inverse); and if `grad` does not have the result's shape.
+/// [`try_trace_inverse_vjp`] returns an error.
 ///
 /// ```
 /// # #[cfg(feature = "flex")] {
@@ -210,17 +210,56 @@ pub fn trace_inverse_vjp<const D: usize>(
     b: Tensor<D>,
     grad: Tensor<D>,
 ) -> (Tensor<D>, Tensor<D>) {
+    checked_vjp(a, b, grad).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[cfg(feature = "autodiff")]
+fn checked_vjp<const D: usize>(
+    a: Tensor<D>,
+    b: Tensor<D>,
+    grad: Tensor<D>,
+) -> Result<(Tensor<D>, Tensor<D>), Error> {
     const OPERATION: &str = "trace_inverse_vjp";
     let [a, b, grad] = [a, b, grad].map(Tensor::into_dispatch);
-    let checked = || -> Result<(), Error> {
-        arguments::floats(OPERATION, &[("a", &a), ("b", &b), ("grad", &grad)])?;
-        factored(OPERATION, "b", &b.shape(), b.dtype())?;
-        fits(OPERATION, ("b", &b.shape()), ("a", &a.shape()), &[1, 2])?;
-        crate::lu::arguments::cotangent(OPERATION, &a.shape(), &b.shape(), &grad.shape())
-    };
-    checked().unwrap_or_else(|error| panic!("{error}"));
+    arguments::floats(OPERATION, &[("a", &a), ("b", &b), ("grad", &grad)])?;
+    factored(OPERATION, "b", &b.shape(), b.dtype())?;
+    fits(OPERATION, ("b", &b.shape()), ("a", &a.shape()), &[1, 2])?;
+    crate::lu::arguments::cotangent(OPERATION, &a.shape(), &b.shape(), &grad.shape())?;
     let (da, db) = <Dispatch as TraceInverseOps>::trace_inverse_vjp(a, b, grad);
-    (Tensor::from_dispatch(da), Tensor::from_dispatch(db))
+    Ok((Tensor::from_dispatch(da), Tensor::from_dispatch(db)))
+}
+
+/// The same as [`trace_inverse_vjp`], with an error instead of a panic, or of gradients that are NaN.
+///
+/// It reads one number of each gradient of `b` back, which waits for the device.
+///
+/// # Errors
+///
+/// As [`try_trace_inverse`], so also if a matrix of B is singular; and if `grad` does not have the
+/// result's shape.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_ops::trace_inverse::try_trace_inverse_vjp;
+///
+/// let b = Tensor::<2>::from_floats([[1.0, 2.0], [2.0, 4.0]], &Device::flex());
+/// assert_eq!(
+///     try_trace_inverse_vjp(b.ones_like(), b.clone(), b).unwrap_err().to_string(),
+///     "trace_inverse_vjp: argument `b`: expected matrices that are not singular, and finite, got a \
+///      singular matrix"
+/// );
+/// # }
+/// ```
+#[cfg(feature = "autodiff")]
+pub fn try_trace_inverse_vjp<const D: usize>(
+    a: Tensor<D>,
+    b: Tensor<D>,
+    grad: Tensor<D>,
+) -> Result<(Tensor<D>, Tensor<D>), Error> {
+    let (da, db) = checked_vjp(a, b.clone(), grad)?;
+    refuse_singular("trace_inverse_vjp", "b", b, &db)?;
+    Ok((da, db))
 }
 
 /// [`trace_inverse`](fn@trace_inverse) as a method.
