@@ -134,7 +134,7 @@ impl<const N: usize, const M: usize> Call<N, M> {
             context.merge(input.autodiff)
         });
         if context == DispatchAutodiffContext::Disabled {
-            let mut context = Context::new(vec![false; N]);
+            let mut context = Context::new([false; N]);
             let inputs = self.given(Var::inputs(inputs));
             let outputs = self.body.forward(&mut context, inputs);
             for output in &outputs {
@@ -238,7 +238,7 @@ impl<const N: usize, const M: usize> Rule<Dispatch, N, M> for OnTape<N, M> {
         }
         let call = Call {
             kept: ctx.tracked().then(|| kept.clone()),
-            needs: ctx.needs.clone().try_into().ok().filter(|_| ctx.tracked()),
+            needs: ctx.needs[..].try_into().ok().filter(|_| ctx.tracked()),
             ..self.0.clone()
         };
         let outputs = call

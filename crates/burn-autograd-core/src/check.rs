@@ -16,15 +16,6 @@ use burn::tensor::{DType, Shape};
 
 use crate::{Error, ErrorKind};
 
-/// The device under an autodiff decorator, or the device itself.
-fn physical(device: DispatchDevice) -> DispatchDevice {
-    #[cfg(feature = "autodiff")]
-    if let DispatchDevice::Autodiff(_) = &device {
-        return burn::tensor::Device::new(device).inner().as_dispatch().clone();
-    }
-    device
-}
-
 /// Checks that every argument is a float tensor of one data type, on one device that computes with
 /// it.
 ///
@@ -80,10 +71,10 @@ fn joint<'a>(
                 Some(_) => {}
             }
         }
-        let device = physical(tensor.device());
+        let device = under_autodiff(tensor);
         match &first {
             None => {
-                supported(operation, name(index), &device, dtype)?;
+                supported(operation, || name(index), &device, dtype)?;
                 first = Some((dtype, device));
             }
             Some((expected, place)) => {
@@ -138,7 +129,7 @@ fn chosen<B: Backend>(tensor: &FloatTensor<B>) -> Option<&DispatchTensor> {
 }
 
 /// The device without its autodiff decorator, which would be a new box.
-fn under_autodiff(tensor: &DispatchTensor) -> DispatchDevice {
+pub(crate) fn under_autodiff(tensor: &DispatchTensor) -> DispatchDevice {
     #[cfg(feature = "autodiff")]
     if let burn::backend::DispatchTensorKind::Autodiff(inner) = &tensor.kind {
         return inner.device();
@@ -181,7 +172,7 @@ fn other_strategy(
 
 fn supported(
     operation: &str,
-    argument: Cow<'static, str>,
+    argument: impl FnOnce() -> Cow<'static, str>,
     device: &DispatchDevice,
     dtype: DType,
 ) -> Result<(), Error> {
@@ -196,7 +187,7 @@ fn supported(
     Err(Error::new(
         ErrorKind::DType,
         operation.to_owned(),
-        argument,
+        argument(),
         format!("a float type that {device:?} computes with ({})", able.join(", ")),
         format!("{dtype:?}"),
     ))

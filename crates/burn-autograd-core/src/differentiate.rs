@@ -11,7 +11,8 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, AutodiffBackend, Backend};
 
-use crate::rule::{Meta, check_gradient};
+use crate::rule::{Meta, Metas, check_gradient};
+use crate::tape::Few;
 use crate::var::Origin;
 use crate::{Context, Rule, Saved, Var, anomaly, watchdog};
 
@@ -40,7 +41,7 @@ where
 {
     const { assert!(M > 0, "a rule has at least one output") };
     let needs = inputs.each_ref().map(|input| input.is_tracked());
-    let mut context = Context::new(needs.to_vec());
+    let mut context = Context::new(needs);
     let outputs = rule
         .forward(
             &mut context,
@@ -99,8 +100,10 @@ where
         .collect();
     let state = State {
         kept,
-        inputs: inputs.each_ref().map(|input| Meta::of(input.primitive())),
-        outputs: outputs.each_ref().map(|output| Meta::of(output)).to_vec(),
+        metas: Arc::new(Metas {
+            inputs: inputs.iter().map(|input| Meta::of(input.primitive())).collect(),
+            outputs: outputs.iter().map(|output| Meta::of(output)).collect(),
+        }),
         slots: None,
         checked: anomaly::enabled(),
     };
@@ -150,22 +153,20 @@ enum Stored<B: Backend> {
 }
 
 #[derive(Debug)]
-struct State<B: Backend, const N: usize> {
-    kept: Vec<Stored<B>>,
-    inputs: [Meta<B>; N],
-    outputs: Vec<Meta<B>>,
+struct State<B: Backend> {
+    kept: Few<Stored<B>>,
+    metas: Arc<Metas<B>>,
     /// Where there are several outputs.
     slots: Option<Slots<B>>,
     /// Whether the operation was applied in [`AnomalyMode`](crate::AnomalyMode).
     checked: bool,
 }
 
-impl<B: Backend, const N: usize> Clone for State<B, N> {
+impl<B: Backend> Clone for State<B> {
     fn clone(&self) -> Self {
         Self {
             kept: self.kept.clone(),
-            inputs: self.inputs.clone(),
-            outputs: self.outputs.clone(),
+            metas: self.metas.clone(),
             slots: self.slots.clone(),
             checked: self.checked,
         }
@@ -219,7 +220,7 @@ where
     B: Backend,
     R: Rule<B, N, M>,
 {
-    type State = State<B, N>;
+    type State = State<B>;
 
     fn backward(
         self,
@@ -227,7 +228,7 @@ where
         grads: &mut Gradients,
         checkpointer: &mut Checkpointer,
     ) {
-        let State { kept, inputs, outputs, slots, checked } = ops.state;
+        let State { kept, metas, slots, checked } = ops.state;
         let arrived: [Option<Var<B>>; M] = if M == 1 {
             let mut grad = Some(Var::new(grads.consume::<B>(&ops.node)));
             std::array::from_fn(|_| grad.take())
@@ -250,14 +251,13 @@ where
             name: name.clone(),
             needs: ops.parents.iter().map(Option::is_some).collect(),
             tensors,
-            inputs: inputs.to_vec(),
-            outputs,
+            metas: metas.clone(),
         };
 
         let finite = checked && arrived.iter().flatten().all(anomaly::is_finite);
         let found = self.rule.backward_partial(saved, arrived);
         for (index, ((parent, input), grad)) in
-            ops.parents.iter().zip(&inputs).zip(found).enumerate()
+            ops.parents.iter().zip(&metas.inputs).zip(found).enumerate()
         {
             let Some(parent) = parent else { continue };
             match grad.map(Var::into_raw) {
@@ -299,7 +299,7 @@ where
 {
     fn forward(&self, states: &mut BackwardStates, out_node: NodeId) {
         let inputs = self.parents.map(|id| states.get_state::<FloatTensor<B>>(&id));
-        let mut context = Context::new(vec![false; N]);
+        let mut context = Context::new([false; N]);
         let outputs = self.rule.forward(&mut context, Var::inputs(inputs));
         if let Some(output) = outputs.into_iter().next() {
             states.save(out_node, output.into_raw());

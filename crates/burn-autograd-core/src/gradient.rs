@@ -1,5 +1,4 @@
-use burn::backend::TensorMetadata;
-
+use crate::check::under_autodiff;
 use crate::tape::{not_on_tape, recording, sweep};
 use crate::{Error, ErrorKind, Var};
 
@@ -194,19 +193,20 @@ pub(crate) fn check_cotangent(
     cotangent: &Var,
     output: &Var,
 ) -> Result<(), Error> {
-    check_like(operation, format!("cotangents[{index}]"), "output", cotangent, output)
+    check_like(operation, ("cotangents", index), "output", cotangent, output)
 }
 
 /// Checks a vector against what it belongs to.
 pub(crate) fn check_like(
     operation: &'static str,
-    argument: String,
+    (argument, index): (&str, usize),
     model: &'static str,
     cotangent: &Var,
     output: &Var,
 ) -> Result<(), Error> {
-    let error =
-        |kind, expected, got| Err(Error::new(kind, operation, argument.clone(), expected, got));
+    let error = |kind, expected, got| {
+        Err(Error::new(kind, operation, format!("{argument}[{index}]"), expected, got))
+    };
     if cotangent.shape() != output.shape() {
         let expected = format!("the {model}'s shape {:?}", output.shape().to_vec());
         return error(ErrorKind::Shape, expected, format!("{:?}", cotangent.shape().to_vec()));
@@ -215,7 +215,7 @@ pub(crate) fn check_like(
         let expected = format!("the {model}'s data type {:?}", output.dtype());
         return error(ErrorKind::DType, expected, format!("{:?}", cotangent.dtype()));
     }
-    let place = |var: &Var| crate::call::without_autodiff(var.raw().clone()).device();
+    let place = |var: &Var| under_autodiff(var.raw());
     if place(cotangent) != place(output) {
         let expected = format!("the {model}'s device {:?}", place(output));
         return error(ErrorKind::Device, expected, format!("{:?}", place(cotangent)));

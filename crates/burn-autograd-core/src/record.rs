@@ -1,13 +1,14 @@
 //! Runs a rule on variables that are being differentiated.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::DType;
 
-use crate::rule::{Meta, check_gradient};
-use crate::tape::{self, Edge, Recording};
+use crate::rule::{Meta, Metas, check_gradient};
+use crate::tape::{self, Edge, Few, Recording};
 use crate::var::Origin;
 use crate::{Context, Error, ErrorKind, Rule, Saved, Var};
 
@@ -34,8 +35,8 @@ where
         index += 1;
         input.as_input(index - 1)
     });
-    let needs: Vec<_> = inputs.iter().map(Var::is_recorded).collect();
-    let mut context = Context::new(needs.clone());
+    let needs = inputs.each_ref().map(Var::is_recorded);
+    let mut context = Context::new(needs);
     let outputs = rule.forward(&mut context, bare);
     outputs.iter().for_each(|output| refuse_leak(&rule.name(), "forward", output));
     if !needs.contains(&true) {
@@ -92,15 +93,14 @@ struct Recorded<B: Backend, R, const N: usize, const M: usize> {
     /// The inputs that are kept, or are needed to compute an intermediate again.
     inputs: [Option<Var<B>>; N],
     /// What the forward was told: what it kept may depend on it, so the backward is told the same.
-    needs: Vec<bool>,
-    stored: Vec<Stored<B>>,
-    input_metas: Vec<Meta<B>>,
-    output_metas: Vec<Meta<B>>,
+    needs: Few<bool>,
+    stored: Few<Stored<B>>,
+    metas: Arc<Metas<B>>,
 }
 
 impl<B: Backend, R: Rule<B, N, M>, const N: usize, const M: usize> Recorded<B, R, N, M> {
     fn new(rule: R, inputs: &[Var<B>; N], context: Context<B>, outputs: &[Var<B>; M]) -> Self {
-        let stored: Vec<_> = context
+        let stored: Few<_> = context
             .kept
             .into_iter()
             .map(|kept| match kept.origin() {
@@ -123,22 +123,24 @@ impl<B: Backend, R: Rule<B, N, M>, const N: usize, const M: usize> Recorded<B, R
         Self {
             name: rule.name(),
             inputs: std::array::from_fn(|index| kept(index).then(|| inputs[index].clone())),
-            input_metas: inputs.iter().map(|input| Meta::of(input.raw())).collect(),
-            output_metas: outputs.iter().map(|output| Meta::of(output.raw())).collect(),
+            metas: Arc::new(Metas {
+                inputs: inputs.iter().map(|input| Meta::of(input.raw())).collect(),
+                outputs: outputs.iter().map(|output| Meta::of(output.raw())).collect(),
+            }),
             rule,
             needs: context.needs,
             stored,
         }
     }
 
-    fn backward(&self, mut arrived: tape::Arrived<'_, B>) -> Result<Vec<Option<Var<B>>>, Error> {
+    fn backward(&self, mut arrived: tape::Arrived<'_, B>) -> Result<Few<Option<Var<B>>>, Error> {
         let again = tape::recording();
         let once = again && self.rule.once_differentiable();
-        let incoming_edges: Vec<_> = match once {
+        let incoming_edges: Few<_> = match once {
             true => {
                 arrived.grads.iter().flatten().filter_map(|grad| grad.edge().cloned()).collect()
             }
-            false => Vec::new(),
+            false => Few::new(),
         };
         // Where no second derivative will be asked for, the rule gets constants, and its body may
         // record and differentiate on its own.
@@ -151,7 +153,7 @@ impl<B: Backend, R: Rule<B, N, M>, const N: usize, const M: usize> Recorded<B, R
         };
         let fresh = match self.stored.iter().any(stale) {
             true => self.run_again()?,
-            false => Vec::new(),
+            false => Few::new(),
         };
         let tensor = |(position, stored): (usize, &Stored<B>)| match stored {
             Stored::Input(index) => {
@@ -169,8 +171,7 @@ impl<B: Backend, R: Rule<B, N, M>, const N: usize, const M: usize> Recorded<B, R
             name: self.name.clone(),
             needs: self.needs.clone(),
             tensors,
-            inputs: self.input_metas.clone(),
-            outputs: self.output_metas.clone(),
+            metas: self.metas.clone(),
         };
         // The body owns its gradients, and may write into them.
         let mut incoming = std::mem::take(&mut arrived.grads).into_iter();
@@ -184,13 +185,13 @@ impl<B: Backend, R: Rule<B, N, M>, const N: usize, const M: usize> Recorded<B, R
             found.iter().flatten().for_each(|grad| refuse_leak(&self.name, "backward", grad));
         }
 
-        let mut passed = Vec::with_capacity(N);
+        let mut passed = Few::with_capacity(N);
         for (index, grad) in found.into_iter().enumerate() {
             let Some(grad) = grad.filter(|_| arrived.needs[index]) else {
                 passed.push(None);
                 continue;
             };
-            check_gradient::<B>(&self.name, index, &self.input_metas[index], grad.raw())?;
+            check_gradient::<B>(&self.name, index, &self.metas.inputs[index], grad.raw())?;
             passed.push(Some(if once {
                 self.refuse_second(grad, &incoming_edges, &arrived)
             } else {
@@ -201,8 +202,8 @@ impl<B: Backend, R: Rule<B, N, M>, const N: usize, const M: usize> Recorded<B, R
     }
 
     /// The kept tensors as functions of the inputs, from another run of the forward.
-    fn run_again(&self) -> Result<Vec<Var<B>>, Error> {
-        let mut context = Context::new(self.needs.clone());
+    fn run_again(&self) -> Result<Few<Var<B>>, Error> {
+        let mut context = Context::new(self.needs.iter().copied());
         let mut index = 0;
         let inputs = self.inputs.each_ref().map(|input| {
             index += 1;
@@ -303,7 +304,7 @@ impl<B: Backend, R: Rule<B, N, M>, const N: usize, const M: usize> Recorded<B, R
         arrived: &tape::Arrived<'_, B>,
     ) -> Var<B> {
         let name = self.name.clone();
-        let parents: Vec<_> =
+        let parents: Few<_> =
             incoming.iter().cloned().map(Some).chain(arrived.parents().iter().cloned()).collect();
         let label = format!("{}.once_differentiable", self.name);
         let edge = Edge::operation(label, parents, 1, move |_| {

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::panic::Location;
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use burn::backend::autodiff::checkpoint::strategy::{
     BalancedCheckpointing, CheckpointStrategy, NoCheckpointing,
@@ -15,7 +15,8 @@ use burn::backend::{
 use burn::tensor::GradientCheckpointingStrategy;
 
 use crate::call::{Call, Kept, is_tracked, without_autodiff};
-use crate::tape::OnGraph;
+use crate::rule::{Meta, Metas};
+use crate::tape::{Few, OnGraph};
 use crate::var::Origin;
 use crate::{Context, Error, ErrorKind, Rule, Saved, Var};
 
@@ -168,8 +169,11 @@ where
 
     fn forward(&self, ctx: &mut Context<B>, inputs: [Var<B>; N]) -> [Var<B>; M] {
         // Nothing is kept for a graph that needs nothing.
-        let needs = self.0.needs.filter(|_| ctx.tracked()).map(Vec::from);
-        let mut context = Context::new(needs.unwrap_or_else(|| ctx.needs.clone()));
+        let needs = self.0.needs.filter(|_| ctx.tracked());
+        let mut context = match needs {
+            Some(needs) => Context::new(needs),
+            None => Context::new(ctx.needs.iter().copied()),
+        };
         let inputs = Var::inputs(inputs.map(|input| Self::lift::<B>(input.into_raw())));
         let outputs = {
             let _graph = OnGraph::enter();
@@ -197,20 +201,25 @@ where
     }
 
     fn backward_partial(&self, ctx: Saved<B>, grads: [Option<Var<B>>; M]) -> [Option<Var<B>>; N] {
-        let device = |meta: &crate::rule::Meta<B>| {
-            // The device of a plain tensor, under its run-time name.
-            let probe = B::float_empty([0].into(), &meta.device, meta.dtype.into());
-            crate::rule::Meta::<Dispatch> {
+        // The device of a plain tensor, under its run-time name. All tensors live on one.
+        let first = &ctx.metas.inputs[0];
+        let probe = B::float_empty([0].into(), &first.device, first.dtype.into());
+        let device = Self::lift::<B>(probe).device();
+        let chosen = |metas: &Few<Meta<B>>| {
+            let chosen = |meta: &Meta<B>| Meta::<Dispatch> {
                 shape: meta.shape.clone(),
                 dtype: meta.dtype,
-                device: Self::lift::<B>(probe).device(),
-            }
+                device: device.clone(),
+            };
+            metas.iter().map(chosen).collect()
         };
         let saved = Saved::<Dispatch> {
             name: ctx.name,
-            needs: self.0.needs.map_or(ctx.needs, Vec::from),
-            inputs: ctx.inputs.iter().map(device).collect(),
-            outputs: ctx.outputs.iter().map(device).collect(),
+            needs: self.0.needs.map_or(ctx.needs, |needs| needs.into_iter().collect()),
+            metas: Arc::new(Metas {
+                inputs: chosen(&ctx.metas.inputs),
+                outputs: chosen(&ctx.metas.outputs),
+            }),
             tensors: ctx
                 .tensors
                 .into_iter()

@@ -1,10 +1,12 @@
 use std::borrow::Cow;
 use std::fmt::Debug;
 use std::panic::Location;
+use std::sync::Arc;
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, TensorMetadata};
 
+use crate::tape::Few;
 use crate::{Error, ErrorKind, Var};
 
 /// A differentiable operation on one backend: `N` tensors in, `M` tensors out.
@@ -100,14 +102,14 @@ pub(crate) fn short_type_name<T: ?Sized>() -> &'static str {
 /// What the forward of a [`Rule`] is told, and where it leaves what its backward needs.
 #[derive(Debug)]
 pub struct Context<B: Backend = Dispatch> {
-    pub(crate) needs: Vec<bool>,
+    pub(crate) needs: Few<bool>,
     /// Inputs, outputs and intermediates, told apart by their origin.
-    pub(crate) kept: Vec<Var<B>>,
+    pub(crate) kept: Few<Var<B>>,
 }
 
 impl<B: Backend> Context<B> {
-    pub(crate) fn new(needs: Vec<bool>) -> Self {
-        Self { needs, kept: Vec::new() }
+    pub(crate) fn new(needs: impl IntoIterator<Item = bool>) -> Self {
+        Self { needs: needs.into_iter().collect(), kept: Few::new() }
     }
 
     /// Keeps tensors for the backward, which finds them in this order in [`Saved::tensors`]; a
@@ -149,15 +151,16 @@ pub(crate) struct Meta<B: Backend> {
     pub(crate) device: burn::backend::tensor::Device<B>,
 }
 
+/// Of the inputs and the outputs of one application.
+#[derive(Debug)]
+pub(crate) struct Metas<B: Backend> {
+    pub(crate) inputs: Few<Meta<B>>,
+    pub(crate) outputs: Few<Meta<B>>,
+}
+
 impl<B: Backend> Meta<B> {
     pub(crate) fn of(tensor: &FloatTensor<B>) -> Self {
         Self { shape: tensor.shape(), dtype: tensor.dtype(), device: tensor.device() }
-    }
-}
-
-impl<B: Backend> Clone for Meta<B> {
-    fn clone(&self) -> Self {
-        Self { shape: self.shape.clone(), dtype: self.dtype, device: self.device.clone() }
     }
 }
 
@@ -165,10 +168,9 @@ impl<B: Backend> Clone for Meta<B> {
 #[derive(Debug)]
 pub struct Saved<B: Backend = Dispatch> {
     pub(crate) name: Cow<'static, str>,
-    pub(crate) needs: Vec<bool>,
-    pub(crate) tensors: Vec<Var<B>>,
-    pub(crate) inputs: Vec<Meta<B>>,
-    pub(crate) outputs: Vec<Meta<B>>,
+    pub(crate) needs: Few<bool>,
+    pub(crate) tensors: Few<Var<B>>,
+    pub(crate) metas: Arc<Metas<B>>,
 }
 
 impl<B: Backend> Saved<B> {
@@ -178,13 +180,10 @@ impl<B: Backend> Saved<B> {
     ///
     /// If the number asked for is not the number saved.
     pub fn tensors<const K: usize>(&self) -> [Var<B>; K] {
-        let saved = self.tensors.len();
-        self.tensors.clone().try_into().unwrap_or_else(|_| {
-            panic!(
-                "{}: the backward asks for {K} saved tensors, the forward saved {saved}",
-                self.name
-            )
-        })
+        if self.tensors.len() != K {
+            self.refuse_number(K);
+        }
+        std::array::from_fn(|index| self.tensors[index].clone())
     }
 
     /// The same as [`tensors`](Self::tensors), giving up the context's hold on them, so that a
@@ -194,16 +193,24 @@ impl<B: Backend> Saved<B> {
     ///
     /// If the number asked for is not the number saved.
     pub fn into_tensors<const K: usize>(self) -> [Var<B>; K] {
-        let saved = self.tensors.len();
-        let name = self.name;
-        self.tensors.try_into().unwrap_or_else(|_| {
-            panic!("{name}: the backward asks for {K} saved tensors, the forward saved {saved}")
-        })
+        if self.tensors.len() != K {
+            self.refuse_number(K);
+        }
+        let mut tensors = self.tensors.into_iter();
+        std::array::from_fn(|_| tensors.next().expect("they were counted"))
     }
 
     /// All saved tensors, for a forward that saves a different number from case to case.
     pub fn into_all_tensors(self) -> Vec<Var<B>> {
-        self.tensors
+        self.tensors.into_vec()
+    }
+
+    fn refuse_number(&self, asked: usize) -> ! {
+        panic!(
+            "{}: the backward asks for {asked} saved tensors, the forward saved {}",
+            self.name,
+            self.tensors.len()
+        )
     }
 
     /// Whether the gradient of input `index` is needed.
@@ -213,12 +220,12 @@ impl<B: Backend> Saved<B> {
 
     /// The shape of input `index`, saved or not: the shape that its gradient must have.
     pub fn input_shape(&self, index: usize) -> &burn::tensor::Shape {
-        &self.inputs[index].shape
+        &self.metas.inputs[index].shape
     }
 
     /// Puts zeros, like the output, in the place of a gradient that is not there.
     pub fn or_zeros<const M: usize>(&self, grads: [Option<Var<B>>; M]) -> [Var<B>; M] {
-        let mut outputs = self.outputs.iter();
+        let mut outputs = self.metas.outputs.iter();
         grads.map(|grad| {
             let output = outputs.next();
             grad.or_else(|| {

@@ -9,17 +9,21 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use burn::backend::Backend;
 use burn::backend::tensor::FloatTensor;
+use smallvec::{SmallVec, smallvec};
 
 use crate::{Error, ErrorKind, Var};
+
+/// A list that most often has one to four entries, which then need no memory of their own.
+pub(crate) type Few<T> = SmallVec<[T; 4]>;
 
 /// A new number, larger than all before: nodes in this order are in topological order.
 pub(crate) fn fresh() -> u64 {
@@ -136,7 +140,7 @@ pub fn without_recording<T>(body: impl FnOnce() -> T) -> T {
 pub(crate) struct Arrived<'a, B: Backend> {
     node: &'a Arc<Node<B>>,
     /// The gradient of each output; `None` where it was not used.
-    pub(crate) grads: Vec<Option<Var<B>>>,
+    pub(crate) grads: Few<Option<Var<B>>>,
     /// Which parents' gradients lead to something that is asked for.
     pub(crate) needs: &'a [bool],
 }
@@ -158,14 +162,14 @@ impl<B: Backend> Arrived<'_, B> {
     }
 }
 
-type Backward<B> = Box<dyn Fn(Arrived<'_, B>) -> Result<Vec<Option<Var<B>>>, Error> + Send + Sync>;
+type Backward<B> = Box<dyn Fn(Arrived<'_, B>) -> Result<Few<Option<Var<B>>>, Error> + Send + Sync>;
 
 /// One recorded operation.
 pub(crate) struct Node<B: Backend> {
     id: u64,
     pub(crate) name: Cow<'static, str>,
     pub(crate) place: &'static Location<'static>,
-    pub(crate) parents: Vec<Option<Edge<B>>>,
+    pub(crate) parents: Few<Option<Edge<B>>>,
     outputs: usize,
     /// `None` for a leaf.
     backward: Option<Backward<B>>,
@@ -214,7 +218,7 @@ impl<B: Backend> Edge<B> {
             id: fresh(),
             name: "leaf".into(),
             place: Location::caller(),
-            parents: Vec::new(),
+            parents: Few::new(),
             outputs: 1,
             backward: None,
         };
@@ -225,9 +229,9 @@ impl<B: Backend> Edge<B> {
     #[track_caller]
     pub(crate) fn operation(
         name: impl Into<Cow<'static, str>>,
-        parents: Vec<Option<Self>>,
+        parents: Few<Option<Self>>,
         outputs: usize,
-        backward: impl Fn(Arrived<'_, B>) -> Result<Vec<Option<Var<B>>>, Error> + Send + Sync + 'static,
+        backward: impl Fn(Arrived<'_, B>) -> Result<Few<Option<Var<B>>>, Error> + Send + Sync + 'static,
     ) -> Self {
         let node = Node {
             id: fresh(),
@@ -238,10 +242,6 @@ impl<B: Backend> Edge<B> {
             backward: Some(Box::new(backward)),
         };
         Self { node: Arc::new(node), output: 0 }
-    }
-
-    pub(crate) fn key(&self) -> (u64, usize) {
-        (self.node.id, self.output)
     }
 }
 
@@ -254,58 +254,43 @@ pub(crate) fn sweep<B: Backend>(
     wanted: &[Edge<B>],
     record: bool,
 ) -> Result<Vec<Option<Var<B>>>, Error> {
-    let targets: HashSet<(u64, usize)> = wanted.iter().map(Edge::key).collect();
-
-    // Everything that the roots depend on, in topological order.
-    let mut reached: BTreeMap<u64, Arc<Node<B>>> = BTreeMap::new();
-    let mut pending: Vec<Arc<Node<B>>> = roots.iter().map(|(edge, _)| edge.node.clone()).collect();
-    while let Some(node) = pending.pop() {
-        if let Entry::Vacant(place) = reached.entry(node.id) {
-            pending.extend(node.parents.iter().flatten().map(|edge| edge.node.clone()));
-            place.insert(node);
-        }
-    }
-    // Of these, what leads to something that is asked for.
-    let mut leads: HashSet<u64> = HashSet::new();
-    let is_on_the_way = |leads: &HashSet<u64>, edge: &Edge<B>| {
-        targets.contains(&edge.key()) || leads.contains(&edge.node.id)
+    let (edges, cotangents): (Few<Edge<B>>, Few<Var<B>>) = roots.into_iter().unzip();
+    let reached = Reached::from(&edges);
+    let mut asked = few(reached.slots, false);
+    let wanted: Few<Option<usize>> = wanted.iter().map(|edge| reached.slot(edge)).collect();
+    wanted.iter().flatten().for_each(|&slot| asked[slot] = true);
+    // Which nodes lead to something that is asked for.
+    let mut leads = few(reached.nodes.len(), false);
+    let is_on_the_way = |leads: &[bool], edge: &Edge<B>| {
+        let position = reached.positions[&edge.node.id];
+        leads[position] || asked[reached.nodes[position].1 + edge.output]
     };
-    for (id, node) in &reached {
-        if node.parents.iter().flatten().any(|edge| is_on_the_way(&leads, edge)) {
-            leads.insert(*id);
-        }
+    for (position, (node, _)) in reached.nodes.iter().enumerate() {
+        leads[position] = node.parents.iter().flatten().any(|edge| is_on_the_way(&leads, edge));
     }
 
-    let mut grads: HashMap<(u64, usize), Var<B>> = HashMap::new();
-    let add = |grads: &mut HashMap<_, Var<B>>, key, grad: Var<B>| {
-        let sum = match grads.remove(&key) {
+    let mut grads: Few<Option<Var<B>>> = (0..reached.slots).map(|_| None).collect();
+    let add = |place: &mut Option<Var<B>>, grad: Var<B>| {
+        *place = Some(match place.take() {
             Some(sum) => sum + grad,
             None => grad,
-        };
-        grads.insert(key, sum);
+        });
     };
     let _mode = Recording::set(record);
-    for (edge, cotangent) in roots {
-        add(&mut grads, edge.key(), cotangent);
+    for (edge, cotangent) in edges.iter().zip(cotangents) {
+        let slot = reached.slot(edge).expect("it starts from the roots");
+        add(&mut grads[slot], cotangent);
     }
-    let mut found: HashMap<(u64, usize), Var<B>> = HashMap::new();
-    for (id, node) in reached.iter().rev() {
-        let arrived: Vec<_> =
-            (0..node.outputs).map(|output| grads.remove(&(*id, output))).collect();
-        if arrived.iter().all(Option::is_none) {
+    for (position, (node, first)) in reached.nodes.iter().enumerate().rev() {
+        let outputs = *first..*first + node.outputs;
+        let Some(backward) = node.backward.as_ref().filter(|_| leads[position]) else { continue };
+        if grads[outputs.clone()].iter().all(Option::is_none) {
             continue;
         }
-        for (output, grad) in arrived.iter().enumerate() {
-            if let Some(grad) = grad
-                && targets.contains(&(*id, output))
-            {
-                found.insert((*id, output), grad.clone());
-            }
-        }
-        let Some(backward) = node.backward.as_ref().filter(|_| leads.contains(id)) else {
-            continue;
-        };
-        let needs: Vec<_> = node
+        let arrived: Few<_> = outputs
+            .map(|slot| if asked[slot] { grads[slot].clone() } else { grads[slot].take() })
+            .collect();
+        let needs: Few<_> = node
             .parents
             .iter()
             .map(|edge| edge.as_ref().is_some_and(|edge| is_on_the_way(&leads, edge)))
@@ -318,10 +303,71 @@ pub(crate) fn sweep<B: Backend>(
             if finite == Some(true) && !crate::anomaly::is_finite(&grad) {
                 return Err(crate::anomaly::error(node.name.clone(), index, node.place));
             }
-            add(&mut grads, parent.key(), grad);
+            let slot = reached.slot(parent).expect("a parent is reached with its child");
+            add(&mut grads[slot], grad);
         }
     }
-    Ok(wanted.iter().map(|edge| found.get(&edge.key()).cloned()).collect())
+    Ok(wanted.iter().map(|slot| slot.and_then(|slot| grads[slot].clone())).collect())
+}
+
+/// Everything that some places of the tape depend on, these included.
+struct Reached<'a, B: Backend> {
+    /// In topological order, each with the slot of its first output.
+    nodes: Few<(&'a Arc<Node<B>>, usize)>,
+    /// By the nodes' numbers.
+    positions: HashMap<u64, usize, BuildHasherDefault<Number>>,
+    /// One for each output of each node.
+    slots: usize,
+}
+
+impl<'a, B: Backend> Reached<'a, B> {
+    fn from(roots: &'a [Edge<B>]) -> Self {
+        let mut nodes = Few::new();
+        let mut positions = HashMap::default();
+        let mut pending: Few<&'a Arc<Node<B>>> = roots.iter().map(|edge| &edge.node).collect();
+        while let Some(node) = pending.pop() {
+            if positions.insert(node.id, 0).is_none() {
+                pending.extend(node.parents.iter().flatten().map(|edge| &edge.node));
+                nodes.push((node, 0));
+            }
+        }
+        nodes.sort_unstable_by_key(|(node, _)| node.id);
+        let mut slots = 0;
+        for (position, (node, first)) in nodes.iter_mut().enumerate() {
+            positions.insert(node.id, position);
+            *first = slots;
+            slots += node.outputs;
+        }
+        Self { nodes, positions, slots }
+    }
+
+    fn slot(&self, edge: &Edge<B>) -> Option<usize> {
+        Some(self.nodes[*self.positions.get(&edge.node.id)?].1 + edge.output)
+    }
+}
+
+/// A hash of the numbers that nodes have, which count up: nobody chooses them to collide.
+#[derive(Default)]
+struct Number(u64);
+
+impl Hasher for Number {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // Multiplied by an odd number near 2⁶⁴ over the golden ratio, which spreads into the upper
+        // bits that a table looks at.
+        self.0 = (self.0 ^ number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+}
+
+fn few<T: Clone>(count: usize, value: T) -> Few<T> {
+    smallvec![value; count]
 }
 
 /// The name of an operation, made before the first of `leaves`, that a variable depends on.
@@ -330,8 +376,8 @@ pub(crate) fn sweep<B: Backend>(
 /// there, would be lost without a word.
 pub(crate) fn older<B: Backend>(outputs: &[Var<B>], leaves: &[Edge<B>]) -> Option<String> {
     let first = leaves.iter().map(|leaf| leaf.node.id).min()?;
-    let mut seen: HashSet<u64> = HashSet::new();
-    let mut pending: Vec<&Arc<Node<B>>> =
+    let mut seen: HashSet<u64, BuildHasherDefault<Number>> = HashSet::default();
+    let mut pending: Few<&Arc<Node<B>>> =
         outputs.iter().filter_map(|output| Some(&output.edge()?.node)).collect();
     while let Some(node) = pending.pop() {
         if node.id < first {

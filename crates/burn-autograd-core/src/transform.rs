@@ -130,7 +130,7 @@ fn alike<T: Tensors>(
 ) -> Result<Vec<Var>, Error> {
     let vectors: Vec<_> = vectors.into_dispatch().into_iter().map(Var::new).collect();
     for (index, (vector, like)) in vectors.iter().zip(models).enumerate() {
-        check_like(operation, format!("{argument}[{index}]"), model, vector, like)?;
+        check_like(operation, (argument, index), model, vector, like)?;
     }
     Ok(vectors)
 }

@@ -11,10 +11,13 @@ mod select;
 mod shape;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use burn::backend::tensor::{Device, FloatTensor};
 use burn::backend::{Backend, Dispatch, TensorMetadata};
 use burn::tensor::{DType, Shape, Tensor, TensorData};
+
+use smallvec::smallvec;
 
 pub use index::Index;
 pub use layout::lay_out;
@@ -69,7 +72,8 @@ use crate::{Error, ErrorKind};
 /// ```
 #[derive(Debug, Clone)]
 pub struct Var<B: Backend = Dispatch> {
-    tensor: FloatTensor<B>,
+    /// Behind a pointer: a primitive of run-time choice is large, and variables are moved a lot.
+    tensor: Arc<FloatTensor<B>>,
     edge: Option<Edge<B>>,
     origin: Origin,
 }
@@ -93,12 +97,11 @@ impl<B: Backend> Var<B> {
 
     /// Wraps what an operation has made, which lies in memory as its shape says.
     pub(crate) fn made(tensor: FloatTensor<B>) -> Self {
-        Self { tensor, edge: None, origin: Origin::Value(tape::fresh()) }
+        Self::with_origin(tensor, Origin::Value(tape::fresh()))
     }
 
     pub(crate) fn input_of(tensor: FloatTensor<B>, index: usize) -> Self {
-        let tensor = layout::lay_out::<B>(tensor);
-        Self { tensor, edge: None, origin: Origin::Input(index) }
+        Self::with_origin(layout::lay_out::<B>(tensor), Origin::Input(index))
     }
 
     pub(crate) fn inputs<const N: usize>(tensors: [FloatTensor<B>; N]) -> [Self; N] {
@@ -111,11 +114,16 @@ impl<B: Backend> Var<B> {
     }
 
     pub(crate) fn with_origin(tensor: FloatTensor<B>, origin: Origin) -> Self {
-        Self { tensor, edge: None, origin }
+        Self { tensor: Arc::new(tensor), edge: None, origin }
     }
 
     pub(crate) fn placed(tensor: FloatTensor<B>, edge: Edge<B>) -> Self {
-        Self { tensor, edge: Some(edge), origin: Origin::Value(tape::fresh()) }
+        Self { edge: Some(edge), ..Self::made(tensor) }
+    }
+
+    /// The same with a place on the tape.
+    pub(crate) fn at(self, edge: Edge<B>) -> Self {
+        Self { edge: Some(edge), origin: Origin::Value(tape::fresh()), ..self }
     }
 
     /// This tensor as an input of a function that is about to run.
@@ -147,7 +155,7 @@ impl<B: Backend> Var<B> {
     }
 
     pub(crate) fn into_raw(self) -> FloatTensor<B> {
-        self.tensor
+        Arc::unwrap_or_clone(self.tensor)
     }
 
     /// A new variable with this value: gradients can be taken with respect to it.
@@ -157,8 +165,7 @@ impl<B: Backend> Var<B> {
     /// `torch.autograd.grad`.
     #[track_caller]
     pub fn leaf(tensor: impl Into<Self>) -> Self {
-        let tensor = tensor.into().tensor;
-        Self::placed(tensor, Edge::leaf())
+        tensor.into().at(Edge::leaf())
     }
 
     /// Whether this is being differentiated: an argument of a function that a transform was given,
@@ -189,7 +196,7 @@ impl<B: Backend> Var<B> {
     #[must_use]
     pub fn detach(&self) -> Self {
         // Burn makes another leaf of a leaf; without the claim to a gradient it is a constant.
-        Self::made(B::float_set_require_grad(B::float_detach(self.tensor.clone()), false))
+        Self::made(B::float_set_require_grad(B::float_detach(self.raw().clone()), false))
     }
 
     /// The same value as a constant of this tape. Where Burn tracks the tensor, it goes on tracking:
@@ -197,7 +204,8 @@ impl<B: Backend> Var<B> {
     /// `backward()` in this way.
     #[must_use]
     pub fn constant(&self) -> Self {
-        Self::made(self.tensor.clone())
+        let tensor = self.tensor.clone();
+        Self { tensor, edge: None, origin: Origin::Value(tape::fresh()) }
     }
 
     /// The primitive.
@@ -209,7 +217,7 @@ impl<B: Backend> Var<B> {
     /// [`detach`](Self::detach) first.
     pub fn into_primitive(self) -> FloatTensor<B> {
         self.refuse_leaving("into_primitive");
-        self.tensor
+        self.into_raw()
     }
 
     /// The primitive, borrowed.
@@ -262,7 +270,7 @@ impl<B: Backend> Var<B> {
     ///
     /// If the device cannot be waited for (wgpu in a browser), or has failed.
     pub fn to_data(&self) -> TensorData {
-        burn::tensor::try_read_sync(B::float_into_data(self.tensor.clone()))
+        burn::tensor::try_read_sync(B::float_into_data(self.raw().clone()))
             .unwrap_or_else(|| panic!("to_data: the device cannot be read synchronously"))
             .unwrap_or_else(|error| panic!("to_data: {error:?}"))
     }
@@ -325,7 +333,7 @@ impl<B: Backend> Var<B> {
         let tensor = forward(inputs.map(Self::into_raw));
         let edge = Edge::operation(name, parents, 1, move |mut arrived| {
             let needs = std::array::from_fn(|index| arrived.needs[index]);
-            Ok(derivative(&saved, arrived.grad(), needs).into())
+            Ok(derivative(&saved, arrived.grad(), needs).into_iter().collect())
         });
         Self::placed(tensor, edge)
     }
@@ -338,15 +346,15 @@ impl<B: Backend> Var<B> {
         forward: impl FnOnce(FloatTensor<B>) -> FloatTensor<B>,
         derivative: impl Fn(Self, Self) -> Self + Send + Sync + 'static,
     ) -> Self {
-        let tensor = forward(input.tensor.clone());
+        let tensor = forward(input.raw().clone());
         if !input.is_recorded() {
             return Self::made(tensor);
         }
         let kept = tensor.clone();
-        let edge = Edge::operation(name, vec![input.edge.clone()], 1, move |mut arrived| {
+        let edge = Edge::operation(name, smallvec![input.edge.clone()], 1, move |mut arrived| {
             let grad = arrived.grad();
             let output = arrived.output(0, kept.clone());
-            Ok(vec![Some(derivative(output, grad))])
+            Ok(smallvec![Some(derivative(output, grad))])
         });
         Self::placed(tensor, edge)
     }
