@@ -77,7 +77,7 @@ pub use graph_gradients::{gradients, try_backward};
 #[cfg(feature = "autodiff")]
 pub use hooks::{Retained, retain_grad, try_retain_grad, try_with_hook, watch, with_hook};
 #[cfg(feature = "autodiff")]
-pub use nested::vector_jacobian_product;
+pub use nested::{explicit_product, rule_product, vector_jacobian_product};
 pub use record::apply_rule;
 pub use rule::{Context, Rule, Saved};
 #[cfg(feature = "autodiff")]

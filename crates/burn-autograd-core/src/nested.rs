@@ -1,10 +1,13 @@
+use std::sync::Arc;
+
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, AutodiffBackend, Backend, TensorMetadata};
 
+use crate::rule::{Meta, Metas, check_gradient};
 use crate::var::empty;
 use crate::var::layout::for_anything;
-use crate::watchdog;
+use crate::{Context, Rule, Saved, Var, watchdog};
 
 /// The vector-Jacobian product of a composition, on the primitives of one backend.
 ///
@@ -66,6 +69,80 @@ pub fn vector_jacobian_product<B: Backend, const N: usize, const M: usize>(
         Some(grad) => for_anything::<B>(grad),
         None => zeros_like::<B>(leaf.primitive()),
     })
+}
+
+/// The vector-Jacobian product of one rule: its forward, which keeps what its backward needs, and its
+/// backward, without a graph between them.
+///
+/// A cotangent that is `None` is that of an unused output. The result is as that of
+/// [`vector_jacobian_product`] of the one operation, and costs a tenth of it where tensors are small.
+/// On an autodiff backend it is tracked if the rule's bodies are made of operations that are.
+///
+/// # Panics
+///
+/// If a cotangent does not have its output's shape, or the rule returns a gradient whose shape, data
+/// type or device is not its input's.
+pub fn rule_product<B: Backend, R: Rule<B, N, M>, const N: usize, const M: usize>(
+    rule: &R,
+    inputs: [FloatTensor<B>; N],
+    cotangents: [Option<FloatTensor<B>>; M],
+) -> [FloatTensor<B>; N] {
+    let inputs = inputs.map(for_anything::<B>);
+    let name = rule.name();
+    // What has no elements has no gradient, and nothing is queued for it.
+    if cotangents.iter().flatten().all(|cotangent| cotangent.shape().num_elements() == 0) {
+        return inputs.map(|input| empty::zeros::<B>(input.shape(), &input));
+    }
+    let mut context = Context::new([true; N]);
+    let outputs = rule.forward(&mut context, Var::inputs(inputs.clone()));
+    for (cotangent, output) in cotangents.iter().zip(&outputs) {
+        let Some(cotangent) = cotangent else { continue };
+        assert!(
+            output.shape() == cotangent.shape(),
+            "{name}: argument `cotangents`: expected the output's shape {:?}, got {:?}",
+            output.shape().to_vec(),
+            cotangent.shape().to_vec()
+        );
+    }
+    let metas = Arc::new(Metas {
+        inputs: inputs.iter().map(Meta::of).collect(),
+        outputs: outputs.iter().map(|output| Meta::of(output.raw())).collect(),
+    });
+    let saved = Saved {
+        name: name.clone(),
+        needs: context.needs,
+        tensors: context.kept,
+        metas: metas.clone(),
+    };
+    drop(outputs);
+    let cotangents = cotangents.map(|cotangent| Some(Var::new(for_anything::<B>(cotangent?))));
+    let found = rule.backward_partial(saved, cotangents);
+    let mut index = 0;
+    found.map(|grad| {
+        let input = &metas.inputs[index];
+        index += 1;
+        let Some(grad) = grad else { return zeros_like::<B>(&inputs[index - 1]) };
+        if let Err(error) = check_gradient::<B>(&name, index - 1, input, grad.raw()) {
+            panic!("{error}");
+        }
+        for_anything::<B>(grad.into_raw())
+    })
+}
+
+/// The vector-Jacobian product of an operation whose backward needs nothing of its forward but the
+/// inputs: that backward, between tensors that lie in memory as Burn's kernels need them.
+///
+/// Where no cotangent has an element the gradients are zeros, and `backward` does not run.
+pub fn explicit_product<B: Backend, const N: usize, const M: usize>(
+    backward: impl FnOnce([FloatTensor<B>; N], [FloatTensor<B>; M]) -> [FloatTensor<B>; N],
+    inputs: [FloatTensor<B>; N],
+    cotangents: [FloatTensor<B>; M],
+) -> [FloatTensor<B>; N] {
+    let inputs = inputs.map(for_anything::<B>);
+    if cotangents.iter().all(|cotangent| cotangent.shape().num_elements() == 0) {
+        return inputs.map(|input| empty::zeros::<B>(input.shape(), &input));
+    }
+    backward(inputs, cotangents.map(for_anything::<B>)).map(for_anything::<B>)
 }
 
 fn zeros_like<B: Backend>(tensor: &FloatTensor<B>) -> FloatTensor<B> {

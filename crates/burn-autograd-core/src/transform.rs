@@ -191,7 +191,8 @@ impl Transform {
         let value = run.scalar(operation)?;
         let grads =
             run.pull(operation, &run.outputs, vec![value.ones_like()], false, self.strict)?;
-        let value = Var::new(value.raw().clone()).reshape([1]);
+        let value = value.constant();
+        let value = if value.rank() == 1 { value } else { value.reshape([1]) };
         Ok((tensors(operation, vec![value])?, tensors(operation, grads)?))
     }
 

@@ -216,13 +216,9 @@ pub trait CrossEntropyOps: Backend {
         grad: FloatTensor<Self>,
         settings: Settings,
     ) -> FloatTensor<Self> {
-        use burn::backend::{Autodiff, AutodiffBackend};
-        let weight = <Autodiff<Self> as AutodiffBackend>::from_inner(weight);
-        let [dx] = burn_autograd_core::vector_jacobian_product::<Self, 1, 1>(
-            |[x]| [Autodiff::<Self>::cross_entropy(x, targets, weight, settings)],
-            [logits],
-            [grad],
-        );
+        let weight = settings.weighted.then_some(weight);
+        let rule = CrossEntropy::<Self> { targets, weight, settings };
+        let [dx] = burn_autograd_core::rule_product::<Self, _, _, _>(&rule, [logits], [Some(grad)]);
         dx
     }
 }

@@ -88,13 +88,9 @@ pub trait DetOps: LuOps {
     #[cfg(feature = "autodiff")]
     #[fusion(default)]
     fn det_vjp(a: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
-        use burn::backend::Autodiff;
         let packed = Self::lu_factor(a.clone());
-        let [da, _] = burn_autograd_core::vector_jacobian_product::<Self, 2, 1>(
-            |[a, packed]| [Autodiff::<Self>::det(a, packed)],
-            [a, packed],
-            [grad],
-        );
+        let [da, _] =
+            burn_autograd_core::rule_product::<Self, _, _, _>(&Det, [a, packed], [Some(grad)]);
         da
     }
 
@@ -102,12 +98,11 @@ pub trait DetOps: LuOps {
     #[cfg(feature = "autodiff")]
     #[fusion(default)]
     fn log_abs_det_vjp(a: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
-        use burn::backend::Autodiff;
         let packed = Self::lu_factor(a.clone());
-        let [da, _] = burn_autograd_core::vector_jacobian_product::<Self, 2, 1>(
-            |[a, packed]| [Autodiff::<Self>::log_abs_det(a, packed).1],
+        let [da, _] = burn_autograd_core::rule_product::<Self, _, _, _>(
+            &LogAbsDet,
             [a, packed],
-            [grad],
+            [None, Some(grad)],
         );
         da
     }

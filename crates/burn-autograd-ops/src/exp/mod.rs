@@ -63,9 +63,8 @@ pub trait ExpOps: Backend {
     #[cfg(feature = "autodiff")]
     #[fusion(default)]
     fn exp_vjp(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
-        use burn::backend::Autodiff;
-        let [dx] = burn_autograd_core::vector_jacobian_product::<Self, 1, 1>(
-            |[x]| [Autodiff::<Self>::exp(x)],
+        let [dx] = burn_autograd_core::explicit_product::<Self, 1, 1>(
+            |[x], [grad]| [Self::exp_backward(Self::exp(x), grad)],
             [x],
             [grad],
         );

@@ -61,12 +61,7 @@ pub trait InverseOps: LuOps {
     #[cfg(feature = "autodiff")]
     #[fusion(default)]
     fn inverse_vjp(a: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
-        use burn::backend::Autodiff;
-        let [da] = burn_autograd_core::vector_jacobian_product::<Self, 1, 1>(
-            |[a]| [Autodiff::<Self>::inverse(a)],
-            [a],
-            [grad],
-        );
+        let [da] = burn_autograd_core::rule_product::<Self, _, _, _>(&Inverse, [a], [Some(grad)]);
         da
     }
 }

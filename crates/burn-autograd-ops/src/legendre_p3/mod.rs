@@ -64,9 +64,8 @@ pub trait LegendreP3Ops: Backend {
     #[cfg(feature = "autodiff")]
     #[fusion(default)]
     fn legendre_p3_vjp(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
-        use burn::backend::Autodiff;
-        let [dx] = burn_autograd_core::vector_jacobian_product::<Self, 1, 1>(
-            |[x]| [Autodiff::<Self>::legendre_p3(x)],
+        let [dx] = burn_autograd_core::explicit_product::<Self, 1, 1>(
+            |[x], [grad]| [Self::legendre_p3_backward(x, grad)],
             [x],
             [grad],
         );

@@ -64,7 +64,7 @@ fn forward<T: Real>(operands: Vec<FlexTensor>) -> FlexTensor {
 
 fn backward<T: Real>(operands: Vec<FlexTensor>, needs: Needs) -> Floats<Flex> {
     let (grad, weight, x) = needs.operands(operands);
-    let grad = if grad.is_contiguous() { grad } else { grad.to_contiguous() };
+    let grad = flex::contiguous(grad);
     let shape = grad.shape();
     let [count, outputs] = rows(&shape);
     let elements = flex::slice::<T>(&grad);

@@ -100,17 +100,18 @@ pub trait LinearOps: Backend {
     #[cfg(feature = "autodiff")]
     #[fusion(default)]
     fn linear_vjp(#[extension_type] operands: Floats<Self>) -> Floats<Self> {
-        use burn::backend::Autodiff;
-        use burn_autograd_core::vector_jacobian_product as product;
+        use burn_autograd_core::rule_product;
         let mut operands = operands.0;
-        if operands.len() == 3 {
-            let [grad, x, weight] = Floats::<Self>(operands).into_array();
-            let run = |inputs: [_; 2]| [Autodiff::<Self>::linear_forward(Floats(inputs.into()))];
-            return Floats(product::<Self, 2, 1>(run, [x, weight], [grad]).into());
+        let grad = Some(operands.remove(0));
+        let operands = Floats::<Self>(operands);
+        match operands.0.len() {
+            2 => {
+                Floats(rule_product::<Self, _, 2, 1>(&Affine, operands.into_array(), [grad]).into())
+            }
+            _ => {
+                Floats(rule_product::<Self, _, 3, 1>(&Affine, operands.into_array(), [grad]).into())
+            }
         }
-        let grad = operands.remove(0);
-        let run = |inputs: [_; 3]| [Autodiff::<Self>::linear_forward(Floats(inputs.into()))];
-        Floats(product::<Self, 3, 1>(run, Floats::<Self>(operands).into_array(), [grad]).into())
     }
 }
 

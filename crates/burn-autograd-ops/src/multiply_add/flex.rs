@@ -43,7 +43,7 @@ impl MultiplyAddOps for Flex {
 
 fn forward<T: Real>(tensors: [FlexTensor; 3], shapes: [Shape; 3]) -> FlexTensor {
     let plan = Broadcast::new(shapes.each_ref().map(|shape| &shape[..]));
-    let tensors = tensors.map(|tensor| tensor.to_contiguous());
+    let tensors = tensors.map(flex::contiguous);
     let [w, x, b] = tensors.each_ref().map(flex::slice::<T>);
     let output = kernel::forward(&plan, w, x, b);
     flex::from_vec(output, common_shape(&shapes[0], &shapes[1], &shapes[2]))
@@ -57,11 +57,11 @@ fn backward<T: Real>(
     mut needs: Needs,
 ) -> Gradients<FlexTensor> {
     let plan = Broadcast::new(shapes.each_ref().map(|shape| &shape[..]));
-    let mut grad = if grad.is_contiguous() { grad } else { grad.to_contiguous() };
+    let mut grad = flex::contiguous(grad);
     // Where `b` was not broadcast its gradient is the cotangent itself: no pass, no copy.
     let shared = (needs.b && !plan.broadcast[2]).then(|| grad.clone());
     needs.b &= shared.is_none();
-    let [w, x] = [w, x].map(|factor| factor.map(|factor| factor.to_contiguous()));
+    let [w, x] = [w, x].map(|factor| factor.map(flex::contiguous));
     if let (Some(w), Some(x), [false, false, _], false) = (&w, &x, plan.broadcast, needs.b) {
         let [w, x] = [w, x].map(flex::slice::<T>);
         let range = grad.layout().contiguous_offsets();

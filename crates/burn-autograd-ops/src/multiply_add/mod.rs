@@ -129,11 +129,10 @@ pub trait MultiplyAddOps: Backend {
         b: FloatTensor<Self>,
         grad: FloatTensor<Self>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        use burn::backend::Autodiff;
-        let [dw, dx, db] = burn_autograd_core::vector_jacobian_product::<Self, 3, 1>(
-            |[w, x, b]| [Autodiff::<Self>::multiply_add(w, x, b)],
+        let [dw, dx, db] = burn_autograd_core::rule_product::<Self, _, _, _>(
+            &MultiplyAdd,
             [w, x, b],
-            [grad],
+            [Some(grad)],
         );
         (dw, dx, db)
     }

@@ -32,13 +32,13 @@ impl PolynomialOps for Flex {
 
 fn forward<T: Real>(x: FlexTensor, c: FlexTensor) -> FlexTensor {
     let shape = x.shape();
-    let (x, c) = (x.to_contiguous(), c.to_contiguous());
+    let (x, c) = (flex::contiguous(x), flex::contiguous(c));
     flex::from_vec(kernel::forward(flex::slice::<T>(&x), flex::slice(&c)), shape)
 }
 
 fn backward<T: Real>(x: FlexTensor, c: FlexTensor, grad: FlexTensor, needs: Needs) -> Floats<Flex> {
     let shapes = [x.shape(), c.shape()];
-    let [x, c, grad] = [x, c, grad].map(|tensor| tensor.to_contiguous());
+    let (x, c, grad) = (flex::contiguous(x), flex::contiguous(c), flex::contiguous(grad));
     let [x, c, grad] = [&x, &c, &grad].map(flex::slice::<T>);
     let found = kernel::backward(x, c, grad, needs).into_iter().zip(shapes);
     Floats(found.filter_map(|(data, shape)| Some(flex::from_vec(data?, shape))).collect())

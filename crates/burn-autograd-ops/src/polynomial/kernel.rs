@@ -1,5 +1,6 @@
-//! The CPU kernels: Horner's rule on a tile of elements at a time, which stays in vector registers
-//! whatever the degree; and both gradients in one pass over memory.
+//! The CPU kernels: Horner's rule, a coefficient at a time over a block of elements that stays in the
+//! first-level cache, so that each is one loop over vectors whatever the degree; and both gradients in
+//! one pass over memory.
 
 use std::mem::MaybeUninit;
 
@@ -10,36 +11,25 @@ use super::Needs;
 use crate::support::Real;
 use crate::support::cpu::{GRAIN, vectorized};
 
-/// Elements per tile: enough independent chains of multiply and add to hide their latency.
-const TILE: usize = 32;
+/// Elements per block: a few blocks fit the first-level cache, and a loop over one is long enough.
+const BLOCK: usize = 256;
 
-/// The elements of a tile; zeros behind the end.
-#[inline(always)]
-fn tile<T: Real>(elements: &[T]) -> [T; TILE] {
-    let mut tile = [T::ZERO; TILE];
-    if elements.len() == TILE {
-        tile.copy_from_slice(elements);
-    } else {
-        tile[..elements.len()].copy_from_slice(elements);
-    }
-    tile
-}
+/// Interleaved sums, so that they are vectorised.
+const LANES: usize = 32;
 
+/// Σ cₖ·xᵏ for every element of a block, from the highest coefficient down.
 #[inline(always)]
-fn write<T: Real>(out: &mut [MaybeUninit<T>], tile: [T; TILE]) {
-    for (place, value) in out.iter_mut().zip(tile) {
-        place.write(value);
-    }
-}
-
-/// Σ cₖ·xᵏ for every element of a tile, from the highest coefficient down.
-#[inline(always)]
-fn horner<T: Real>(x: &[T; TILE], coefficients: impl DoubleEndedIterator<Item = T>) -> [T; TILE] {
-    let mut coefficients = coefficients.rev();
-    let mut y = [coefficients.next().unwrap_or(T::ZERO); TILE];
-    for c in coefficients {
+fn horner<'y, T: Real>(x: &[T], coefficients: &[T], block: &'y mut [T; BLOCK]) -> &'y [T] {
+    let y = &mut block[..x.len()];
+    let (highest, lower) = match coefficients.split_last() {
+        Some((highest, lower)) => (*highest, lower),
+        // The derivative of a constant.
+        None => (T::ZERO, coefficients),
+    };
+    y.fill(highest);
+    for c in lower.iter().rev() {
         for (y, x) in y.iter_mut().zip(x) {
-            *y = *y * *x + c;
+            *y = *y * *x + *c;
         }
     }
     y
@@ -55,8 +45,12 @@ pub(super) fn forward<T: Real>(x: &[T], c: &[T]) -> Vec<T> {
             arch,
             #[inline(always)]
             || {
-                for (x, out) in x.chunks(TILE).zip(out.chunks_mut(TILE)) {
-                    write(out, horner(&tile(x), c.iter().copied()));
+                let mut block = [T::ZERO; BLOCK];
+                for (x, out) in x.chunks(BLOCK).zip(out.chunks_mut(BLOCK)) {
+                    let y = horner(x, c, &mut block);
+                    for (place, y) in out.iter_mut().zip(y) {
+                        place.write(*y);
+                    }
                 }
             },
         );
@@ -66,9 +60,27 @@ pub(super) fn forward<T: Real>(x: &[T], c: &[T]) -> Vec<T> {
     } else {
         spare.par_chunks_mut(GRAIN).zip(x.par_chunks(GRAIN)).for_each(|(out, x)| part(x, out));
     }
-    // SAFETY: the tiles cover every element once, and each was written.
+    // SAFETY: the blocks cover every element once, and each was written.
     unsafe { output.set_len(x.len()) };
     output
+}
+
+/// Adds Σ term, element i to sum i mod LANES; and multiplies each term by x.
+#[inline(always)]
+fn add_and_multiply<T: Real>(sums: &mut [f64; LANES], terms: &mut [T], x: &[T]) {
+    let mut lanes = *sums;
+    let (mut terms, mut xs) = (terms.chunks_exact_mut(LANES), x.chunks_exact(LANES));
+    for (terms, x) in terms.by_ref().zip(xs.by_ref()) {
+        for ((sum, term), x) in lanes.iter_mut().zip(terms).zip(x) {
+            *sum += term.to_f64();
+            *term = *term * *x;
+        }
+    }
+    for ((sum, term), x) in lanes.iter_mut().zip(terms.into_remainder()).zip(xs.remainder()) {
+        *sum += term.to_f64();
+        *term = *term * *x;
+    }
+    *sums = lanes;
 }
 
 /// The gradients that are needed: ȳ·p′(x) for every element, and Σ ȳ·xᵏ for every coefficient.
@@ -87,26 +99,21 @@ pub(super) fn backward<T: Real>(x: &[T], c: &[T], grad: &[T], needs: Needs) -> [
             arch,
             #[inline(always)]
             || {
-                let mut sums = vec![[0.0f64; TILE]; sums];
-                for (x, grad) in x.chunks(TILE).zip(grad.chunks(TILE)) {
-                    let len = x.len();
-                    let (x, grad) = (tile(x), tile(grad));
+                let mut sums = vec![[0.0f64; LANES]; sums];
+                let mut block = [T::ZERO; BLOCK];
+                for (x, grad) in x.chunks(BLOCK).zip(grad.chunks(BLOCK)) {
                     if needs.x {
-                        let mut dx = horner(&x, slope.iter().copied());
-                        for (dx, grad) in dx.iter_mut().zip(&grad) {
-                            *dx = *dx * *grad;
+                        let (head, tail) = std::mem::take(&mut out).split_at_mut(x.len());
+                        let slopes = horner(x, &slope, &mut block);
+                        for ((place, slope), grad) in head.iter_mut().zip(slopes).zip(grad) {
+                            place.write(*slope * *grad);
                         }
-                        let (head, tail) = std::mem::take(&mut out).split_at_mut(len);
-                        write(head, dx);
                         out = tail;
                     }
-                    // Zeros behind the end add nothing.
-                    let mut term = grad;
-                    for sum in &mut sums {
-                        for ((sum, term), x) in sum.iter_mut().zip(&mut term).zip(&x) {
-                            *sum += term.to_f64();
-                            *term = *term * *x;
-                        }
+                    let terms = &mut block[..x.len()];
+                    terms.copy_from_slice(grad);
+                    for sums in &mut sums {
+                        add_and_multiply(sums, terms, x);
                     }
                 }
                 sums.iter().map(|lanes| lanes.iter().sum()).collect()
@@ -126,7 +133,7 @@ pub(super) fn backward<T: Real>(x: &[T], c: &[T], grad: &[T], needs: Needs) -> [
         (0..sums).map(|k| parts.iter().map(|part| part[k]).sum()).collect()
     };
     if needs.x {
-        // SAFETY: the tiles cover every element once, and each was written.
+        // SAFETY: the blocks cover every element once, and each was written.
         unsafe { dx.set_len(len) };
     }
     [

@@ -88,9 +88,11 @@ pub trait PolynomialOps: Backend {
         coefficients: FloatTensor<Self>,
         grad: FloatTensor<Self>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        use burn::backend::Autodiff;
-        let [dx, dc] = burn_autograd_core::vector_jacobian_product::<Self, 2, 1>(
-            |[x, c]| [Autodiff::<Self>::polynomial(x, c)],
+        let [dx, dc] = burn_autograd_core::explicit_product::<Self, 2, 1>(
+            |[x, c], [grad]| {
+                let needs = Needs { x: true, coefficients: true };
+                Self::polynomial_backward(x, c, grad, needs).into_array()
+            },
             [x, coefficients],
             [grad],
         );

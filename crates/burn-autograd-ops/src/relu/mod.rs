@@ -69,9 +69,8 @@ pub trait ReluOps: Backend {
     #[cfg(feature = "autodiff")]
     #[fusion(default)]
     fn self_defined_relu_vjp(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
-        use burn::backend::Autodiff;
-        let [dx] = burn_autograd_core::vector_jacobian_product::<Self, 1, 1>(
-            |[x]| [Autodiff::<Self>::self_defined_relu(x)],
+        let [dx] = burn_autograd_core::explicit_product::<Self, 1, 1>(
+            |[x], [grad]| [Self::self_defined_relu_backward(x, grad)],
             [x],
             [grad],
         );

@@ -3,7 +3,7 @@
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, backend_extension};
 
-use crate::lu::LuOps;
+use crate::lu::{LuOps, LuSolve};
 
 /// The backends' side of [`solve_vjp`](super::solve_vjp). The solution itself is in [`LuOps`].
 #[backend_extension(
@@ -24,11 +24,9 @@ pub trait SolveOps: LuOps {
         grad: FloatTensor<Self>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let packed = Self::lu_factor(a.clone());
-        let [da, _, db] = burn_autograd_core::vector_jacobian_product::<Self, 3, 1>(
-            |[a, packed, b]| [Autodiff::<Self>::lu_solve_with(a, packed, b, false)],
-            [a, packed, b],
-            [grad],
-        );
+        let rule = LuSolve { transposed: false };
+        let [da, _, db] =
+            burn_autograd_core::rule_product::<Self, _, _, _>(&rule, [a, packed, b], [Some(grad)]);
         (da, db)
     }
 }

@@ -35,6 +35,6 @@ impl SumSquaredErrorOps for Flex {
 }
 
 fn forward<T: Real>(p: FlexTensor, t: FlexTensor) -> FlexTensor {
-    let (p, t) = (p.to_contiguous(), t.to_contiguous());
+    let (p, t) = (flex::contiguous(p), flex::contiguous(t));
     flex::from_vec(vec![kernel::forward(flex::slice::<T>(&p), flex::slice(&t))], [1].into())
 }

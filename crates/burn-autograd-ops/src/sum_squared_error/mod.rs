@@ -77,11 +77,10 @@ pub trait SumSquaredErrorOps: Backend {
         target: FloatTensor<Self>,
         grad: FloatTensor<Self>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        use burn::backend::Autodiff;
-        let [dp, dt] = burn_autograd_core::vector_jacobian_product::<Self, 2, 1>(
-            |[p, t]| [Autodiff::<Self>::sum_squared_error(p, t)],
+        let [dp, dt] = burn_autograd_core::rule_product::<Self, _, _, _>(
+            &SumSquaredError,
             [prediction, target],
-            [grad],
+            [Some(grad)],
         );
         (dp, dt)
     }

@@ -53,6 +53,11 @@ fn map_as<T: Real, M: Map<K>, const K: usize>(map: M, mut inputs: [FlexTensor; K
     from_vec(cpu::map(map, inputs.each_ref().map(slice::<T>)), shape)
 }
 
+/// The same tensor with its elements in order: copied only if they are not.
+pub(crate) fn contiguous(tensor: FlexTensor) -> FlexTensor {
+    if tensor.is_contiguous() { tensor } else { tensor.to_contiguous() }
+}
+
 /// The elements of a contiguous tensor.
 pub(crate) fn slice<T: Real>(tensor: &FlexTensor) -> &[T] {
     tensor.as_slice::<T>().expect("the tensor was made contiguous, and its data type was matched")

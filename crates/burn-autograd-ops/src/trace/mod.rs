@@ -60,12 +60,7 @@ pub trait TraceOps: Backend {
     #[cfg(feature = "autodiff")]
     #[fusion(default)]
     fn trace_vjp(a: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
-        use burn::backend::Autodiff;
-        let [da] = burn_autograd_core::vector_jacobian_product::<Self, 1, 1>(
-            |[a]| [Autodiff::<Self>::trace(a)],
-            [a],
-            [grad],
-        );
+        let [da] = burn_autograd_core::rule_product::<Self, _, _, _>(&Trace, [a], [Some(grad)]);
         da
     }
 }

@@ -108,12 +108,8 @@ pub trait TraceInverseOps: LuOps + TraceOps {
         b: FloatTensor<Self>,
         grad: FloatTensor<Self>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        use burn::backend::Autodiff;
-        let [da, db] = burn_autograd_core::vector_jacobian_product::<Self, 2, 1>(
-            |[a, b]| [Autodiff::<Self>::trace_inverse(a, b)],
-            [a, b],
-            [grad],
-        );
+        let [da, db] =
+            burn_autograd_core::rule_product::<Self, _, _, _>(&TraceInverse, [a, b], [Some(grad)]);
         (da, db)
     }
 }
