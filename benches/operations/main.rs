@@ -1,5 +1,6 @@
-//! Forward and backward of each operation: ours, the same composed from Burn's own operations, and a
-//! floor, in one run, so that their ratios mean something; and what the engine costs.
+//! Forward and backward of each operation: ours, the same composed from Burn's own operations, Burn's
+//! graph without the arithmetic, and a floor, in one run, so that their ratios mean something; and what the
+//! engine costs.
 //!
 //! `cargo xtask bench` runs this program, beside the peers if it is asked to. Alone:
 //! `cargo bench --bench operations -- [FILTER…] [--backend flex,ndarray,wgpu] [--json] [--list]`.
@@ -90,8 +91,14 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     let mut rows = 0;
     if !(arguments.json || arguments.list) {
         println!(
-            "{:<40} {:>10} {:>10} {:>10} {:>9} {:>7}",
-            "forward + backward", "ours µs", "Burn's µs", "floor µs", "of Burn's", "floors"
+            "{:<40} {:>10} {:>10} {:>10} {:>10} {:>9} {:>7}",
+            "forward + backward",
+            "ours µs",
+            "Burn's µs",
+            "graph µs",
+            "floor µs",
+            "of Burn's",
+            "floors"
         );
     }
     for workload in workloads::all() {
@@ -107,8 +114,8 @@ fn run(arguments: &Arguments) -> Result<(), String> {
                 println!("{name}");
                 continue;
             }
-            let Contenders { ours, burns, floors } = (workload.contenders)(device);
-            let [ours, burns, floor] = race([ours, burns, floors], device);
+            let Contenders { ours, burns, graphs, floors } = (workload.contenders)(device);
+            let [ours, burns, graph, floor] = race([ours, burns, graphs, floors], device);
             let ours = ours.expect("there is a form of ours");
             if arguments.json {
                 let row = json!({
@@ -116,14 +123,16 @@ fn run(arguments: &Arguments) -> Result<(), String> {
                     "backend": backend,
                     "ours": ours.json(),
                     "burn": burns.as_ref().map(Time::json),
+                    "graph": graph.as_ref().map(Time::json),
                     "floor": floor.as_ref().map(Time::json),
                 });
                 println!("{row}");
             } else {
                 println!(
-                    "{name:<40} {:>10.1} {:>10} {:>10} {:>9} {:>7}",
+                    "{name:<40} {:>10.1} {:>10} {:>10} {:>10} {:>9} {:>7}",
                     ours.micros(),
                     or_none(burns.as_ref().map(|time| format!("{:.1}", time.micros()))),
+                    or_none(graph.as_ref().map(|time| format!("{:.1}", time.micros()))),
                     or_none(floor.as_ref().map(|time| format!("{:.1}", time.micros()))),
                     or_none(burns.as_ref().map(|time| format!("{:.2}", ours.median / time.median))),
                     or_none(floor.as_ref().map(|time| format!("{:.2}", ours.median / time.median))),

@@ -3,7 +3,7 @@
 use burn::tensor::{DType, Distribution, Tensor};
 use burn_autograd::prelude::*;
 
-use super::{Contenders, Form, Workload, forward_backward};
+use super::{Contenders, Form, Workload, forward_backward, graph};
 use crate::floor;
 
 /// An operation on `N` tensors of one shape.
@@ -11,6 +11,7 @@ struct Elementwise<const N: usize> {
     name: &'static str,
     ours: fn([Tensor<1>; N]) -> Tensor<1>,
     burns: fn([Tensor<1>; N]) -> Tensor<1>,
+    graphs: &'static [graph::Named<N>],
     floors: fn(usize) -> Vec<Form>,
 }
 
@@ -19,21 +20,30 @@ const UNARY: [Elementwise<1>; 3] = [
         name: "legendre_p3",
         ours: |[x]| legendre_p3(x),
         burns: |[x]| (x.clone().powi_scalar(3) * 5.0 - x * 3.0) * 0.5,
+        graphs: graph::UNARY,
         floors: floor::unary,
     },
     Elementwise {
         name: "relu",
         ours: |[x]| relu(x),
         burns: |[x]| burn::tensor::activation::relu(x),
+        graphs: graph::UNARY,
         floors: floor::unary,
     },
-    Elementwise { name: "exp", ours: |[x]| exp(x), burns: |[x]| x.exp(), floors: floor::unary },
+    Elementwise {
+        name: "exp",
+        ours: |[x]| exp(x),
+        burns: |[x]| x.exp(),
+        graphs: graph::UNARY,
+        floors: floor::unary,
+    },
 ];
 
 const TERNARY: [Elementwise<3>; 1] = [Elementwise {
     name: "multiply_add",
     ours: |[w, x, b]| multiply_add(w, x, b),
     burns: |[w, x, b]| w * x + b,
+    graphs: graph::TERNARY,
     floors: floor::multiply_add,
 }];
 
@@ -56,6 +66,7 @@ impl<const N: usize> Elementwise<N> {
                 Contenders {
                     ours: forward_backward(&inputs, &g, self.ours),
                     burns: forward_backward(&inputs, &g, self.burns),
+                    graphs: graph::forms(self.graphs, size, (device, DType::F32)),
                     floors: (self.floors)(size),
                 }
             }),

@@ -3,6 +3,7 @@
 mod cross_entropy;
 mod elementwise;
 mod fits;
+mod graph;
 mod linear;
 mod trace_inverse;
 
@@ -25,6 +26,8 @@ pub(crate) struct Contenders {
     pub(crate) ours: Vec<Form>,
     /// The same composed from Burn's operations; none where Burn has not got them.
     pub(crate) burns: Vec<Form>,
+    /// As many operations on Burn's graph, without the arithmetic; none where that is a small part of it.
+    pub(crate) graphs: Vec<Form>,
     /// What nobody can beat.
     pub(crate) floors: Vec<Form>,
 }
@@ -58,6 +61,14 @@ impl Function<2> for Given {
     }
 }
 
+/// The gradients of all inputs, out of Burn's graph.
+fn gradients<const N: usize, const D: usize>(inputs: &[Tensor<D>; N], root: Tensor<D>) {
+    let mut grads = root.backward();
+    for input in inputs {
+        input.grad_remove(&mut grads).expect("every input is tracked");
+    }
+}
+
 /// Output and gradients, in the two ways in which a cotangent comes into Burn's graph.
 ///
 /// The peers are given theirs, which costs them nothing. Burn's `backward()` makes its own, ones: a
@@ -68,12 +79,6 @@ fn forward_backward<const N: usize, const D: usize>(
     g: &Tensor<D>,
     operation: impl Fn([Tensor<D>; N]) -> Tensor<D> + Copy + 'static,
 ) -> Vec<Form> {
-    let gradients = |inputs: &[Tensor<D>; N], root: Tensor<D>| {
-        let mut grads = root.backward();
-        for input in inputs {
-            input.grad_remove(&mut grads).expect("every input is tracked");
-        }
-    };
     let ones: Step = {
         let inputs = inputs.clone();
         Box::new(move || gradients(&inputs, operation(inputs.clone())))

@@ -4,12 +4,15 @@
 use burn::tensor::{DType, Device, Distribution, Tensor};
 use burn_autograd::ops::trace_inverse::trace_inverse;
 
-use super::{Contenders, Form, Workload};
+use super::{Contenders, Form, Workload, graph};
 use crate::floor;
 use crate::measure::Step;
 
 /// Matrices, and their rows.
 const SIZES: [[usize; 2]; 5] = [[2, 3], [4096, 3], [256, 32], [64, 64], [4, 512]];
+
+/// The operation, and the three of the norm.
+const GRAPH: &[graph::Named<2>] = &[("add", |[a, b]| a + b + 1.0 + 1.0 + 1.0)];
 
 pub(super) fn workloads() -> impl Iterator<Item = Workload> {
     let dtypes = [("f32", DType::F32), ("f64", DType::F64)];
@@ -20,6 +23,7 @@ pub(super) fn workloads() -> impl Iterator<Item = Workload> {
             contenders: Box::new(move |device| Contenders {
                 ours: ours(batch, n, dtype, device),
                 burns: Vec::new(),
+                graphs: graph::forms(GRAPH, batch * n * n, (device, dtype)),
                 floors: floors(batch, n, dtype),
             }),
         })
