@@ -13,6 +13,8 @@ struct Elementwise<const N: usize> {
     burns: fn([Tensor<1>; N]) -> Tensor<1>,
     graphs: &'static [graph::Named<N>],
     floors: fn(usize) -> Vec<Form>,
+    /// How many tensors are read and written, forward and backward.
+    moved: usize,
 }
 
 const UNARY: [Elementwise<1>; 3] = [
@@ -22,6 +24,7 @@ const UNARY: [Elementwise<1>; 3] = [
         burns: |[x]| (x.clone().powi_scalar(3) * 5.0 - x * 3.0) * 0.5,
         graphs: graph::UNARY,
         floors: floor::unary,
+        moved: 5,
     },
     Elementwise {
         name: "relu",
@@ -29,6 +32,7 @@ const UNARY: [Elementwise<1>; 3] = [
         burns: |[x]| burn::tensor::activation::relu(x),
         graphs: graph::UNARY,
         floors: floor::unary,
+        moved: 5,
     },
     Elementwise {
         name: "exp",
@@ -36,6 +40,7 @@ const UNARY: [Elementwise<1>; 3] = [
         burns: |[x]| x.exp(),
         graphs: graph::UNARY,
         floors: floor::unary,
+        moved: 5,
     },
 ];
 
@@ -45,6 +50,8 @@ const TERNARY: [Elementwise<3>; 1] = [Elementwise {
     burns: |[w, x, b]| w * x + b,
     graphs: graph::TERNARY,
     floors: floor::multiply_add,
+    // The gradient of `b` is that of the output.
+    moved: 9,
 }];
 
 const SIZES: [usize; 3] = [2_000, 100_000, 10_000_000];
@@ -67,7 +74,7 @@ impl<const N: usize> Elementwise<N> {
                     ours: forward_backward(&inputs, &g, self.ours),
                     burns: forward_backward(&inputs, &g, self.burns),
                     graphs: graph::forms(self.graphs, size, (device, DType::F32)),
-                    floors: (self.floors)(size),
+                    floors: floor::on(device, Some(self.moved * size), || (self.floors)(size)),
                 }
             }),
         })

@@ -39,9 +39,11 @@ pub(super) fn workloads() -> [Workload; 2] {
                 ),
                 // `polynomial` and `sum_squared_error`.
                 graphs: fit(device, one(), [[0.0]], CUBIC.1, |x, y, [c]| c + x + y),
-                floors: floor::fit(data(), CUBIC.0, CUBIC.1 as f32, STEPS, |x, [a, b, c, d]| {
-                    let (squared, cubed) = (x * x, x * x * x);
-                    (a + b * x + c * squared + d * cubed, [1.0, x, squared, cubed])
+                floors: floor::on(device, None, || {
+                    floor::fit(data(), CUBIC.0, CUBIC.1 as f32, STEPS, |x, [a, b, c, d]| {
+                        let (squared, cubed) = (x * x, x * x * x);
+                        (a + b * x + c * squared + d * cubed, [1.0, x, squared, cubed])
+                    })
                 }),
             }),
         },
@@ -72,11 +74,13 @@ pub(super) fn workloads() -> [Workload; 2] {
                         let p = inner + x + 1.0;
                         outer + p + y
                     }),
-                    floors: floor::fit(data(), start, rate as f32, STEPS, |x, [a, b, c, d]| {
-                        let z = c + d * x;
-                        let p = 0.5 * (5.0 * z * z - 3.0) * z;
-                        let slope = b * 1.5 * (5.0 * z * z - 1.0);
-                        (a + b * p, [1.0, p, slope, slope * x])
+                    floors: floor::on(device, None, || {
+                        floor::fit(data(), start, rate as f32, STEPS, |x, [a, b, c, d]| {
+                            let z = c + d * x;
+                            let p = 0.5 * (5.0 * z * z - 3.0) * z;
+                            let slope = b * 1.5 * (5.0 * z * z - 1.0);
+                            (a + b * p, [1.0, p, slope, slope * x])
+                        })
                     }),
                 }
             }),

@@ -22,7 +22,9 @@ pub(super) fn workloads() -> impl Iterator<Item = Workload> {
             }),
             graphs: graph::forms(graph::TERNARY, batch * inputs, (device, DType::F32)),
             // Forward, x̄ and w̄ are each a product of this many multiplications.
-            floors: floor::arithmetic::<f32>(3 * batch * inputs * outputs),
+            floors: floor::on(device, None, || {
+                floor::arithmetic::<f32>(3 * batch * inputs * outputs)
+            }),
         }),
     })
 }

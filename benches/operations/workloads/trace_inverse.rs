@@ -24,7 +24,7 @@ pub(super) fn workloads() -> impl Iterator<Item = Workload> {
                 ours: ours(batch, n, dtype, device),
                 burns: Vec::new(),
                 graphs: graph::forms(GRAPH, batch * n * n, (device, dtype)),
-                floors: floors(batch, n, dtype),
+                floors: floor::on(device, None, || floors(batch, n, dtype)),
             }),
         })
     })
