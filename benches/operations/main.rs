@@ -3,7 +3,8 @@
 //! engine costs.
 //!
 //! `cargo xtask bench` runs this program, beside the peers if it is asked to. Alone:
-//! `cargo bench --bench operations -- [FILTER…] [--backend flex,ndarray,wgpu] [--json] [--list]`.
+//! `cargo bench --bench operations -- [FILTER…] [--backend flex,ndarray,wgpu] [--large] [--json]
+//! [--list]`.
 //! `benches/README.md` describes the method.
 #![allow(deprecated, clippy::print_stdout, clippy::print_stderr, reason = "a program; and NdArray")]
 
@@ -34,6 +35,9 @@ struct Arguments {
     /// Backends: flex, ndarray, wgpu [default: flex,ndarray; with BENCH_WGPU set, all].
     #[arg(long, value_delimiter = ',')]
     backend: Vec<String>,
+    /// The elementwise operations also with a hundred million elements.
+    #[arg(long)]
+    large: bool,
     /// Writes each result as a line of JSON, as soon as it is there, instead of a table.
     #[arg(long)]
     json: bool,
@@ -101,7 +105,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
             "floors"
         );
     }
-    for workload in workloads::all() {
+    for workload in workloads::all(arguments.large) {
         for (backend, device) in &devices {
             let name = format!("{backend}/{}", workload.name);
             // A GPU has no transcendental functions of f64.

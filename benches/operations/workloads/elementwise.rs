@@ -56,14 +56,17 @@ const TERNARY: [Elementwise<3>; 1] = [Elementwise {
 
 const SIZES: [usize; 3] = [2_000, 100_000, 10_000_000];
 
-pub(super) fn workloads() -> Vec<Workload> {
-    let unary = UNARY.iter().flat_map(Elementwise::workloads);
-    unary.chain(TERNARY.iter().flat_map(Elementwise::workloads)).collect()
+/// 400 MB for each tensor: measured where it is asked for.
+const LARGE: usize = 100_000_000;
+
+pub(super) fn workloads(large: bool) -> Vec<Workload> {
+    let unary = UNARY.iter().flat_map(|operation| operation.workloads(large));
+    unary.chain(TERNARY.iter().flat_map(|operation| operation.workloads(large))).collect()
 }
 
 impl<const N: usize> Elementwise<N> {
-    fn workloads(&'static self) -> impl Iterator<Item = Workload> {
-        SIZES.into_iter().map(move |size| Workload {
+    fn workloads(&'static self, large: bool) -> impl Iterator<Item = Workload> {
+        SIZES.into_iter().chain(large.then_some(LARGE)).map(move |size| Workload {
             name: format!("{}/f32/{size}", self.name),
             dtype: DType::F32,
             contenders: Box::new(move |device| {

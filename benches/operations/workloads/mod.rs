@@ -35,9 +35,10 @@ pub(crate) struct Contenders {
 /// A way to do it, and its name.
 pub(crate) type Form = (String, Step);
 
-/// Every workload, in the order in which they are measured.
-pub(crate) fn all() -> Vec<Workload> {
-    elementwise::workloads()
+/// Every workload, in the order in which they are measured; those that take gigabytes where `large` asks
+/// for them.
+pub(crate) fn all(large: bool) -> Vec<Workload> {
+    elementwise::workloads(large)
         .into_iter()
         .chain(linear::workloads())
         .chain(cross_entropy::workloads())
