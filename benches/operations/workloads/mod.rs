@@ -63,7 +63,10 @@ impl Function<2> for Given {
 }
 
 /// The gradients of all inputs, out of Burn's graph.
-fn gradients<const N: usize, const D: usize>(inputs: &[Tensor<D>; N], root: Tensor<D>) {
+fn gradients<const N: usize, const D: usize, const R: usize>(
+    inputs: &[Tensor<D>; N],
+    root: Tensor<R>,
+) {
     let mut grads = root.backward();
     for input in inputs {
         input.grad_remove(&mut grads).expect("every input is tracked");
