@@ -1,16 +1,55 @@
 //! What nobody can beat: the memory that a workload has to read and write, over preallocated buffers,
-//! on one thread and on all of them; the faster one counts.
+//! on one thread and on all of them; the faster one counts. On a device with a queue, a copy of as much.
 
 use std::cell::RefCell;
 use std::hint::black_box;
 use std::ops::{Add, Mul};
 use std::rc::Rc;
 
+use burn::backend::{Backend, Dispatch};
+use burn::tensor::{Device, Distribution, Tensor};
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
 
 use crate::measure::Step;
 use crate::workloads::Form;
+
+/// The floor of a workload on a device: that of the CPU, or, where the device has a queue, a copy of as
+/// many elements as are `moved`, read and written together; none where memory is not what takes the time.
+pub(crate) fn on(
+    device: &Device,
+    moved: Option<usize>,
+    cpu: impl FnOnce() -> Vec<Form>,
+) -> Vec<Form> {
+    // The backend is chosen at run time: its name alone says what it is.
+    if !Dispatch::name(device.as_dispatch()).contains("cubecl<") {
+        return cpu();
+    }
+    moved.map(|moved| copy(moved, device)).into_iter().collect()
+}
+
+/// Elements per buffer: 128 MiB are as much as some adapters bind.
+const MOST_COPIED: usize = 1 << 25;
+
+/// One of Burn's elementwise operations on half of these elements, which it reads, and writes as many.
+fn copy(moved: usize, device: &Device) -> Form {
+    let len = moved.div_ceil(2);
+    let parts = len.div_ceil(MOST_COPIED);
+    let device = device.clone().inner();
+    let inputs: Vec<Tensor<1>> = (0..parts)
+        .map(|_| {
+            let range = Distribution::Uniform(0.0, 1.0);
+            Tensor::<1>::random([len.div_ceil(parts)], range, &device)
+        })
+        .collect();
+    // Kernel fusion does not compute what is dropped before the queue is waited for.
+    let mut outputs: Vec<Tensor<1>> = Vec::with_capacity(parts);
+    let step: Step = Box::new(move || {
+        outputs.clear();
+        outputs.extend(inputs.iter().map(|input| input.clone() + 1.0));
+    });
+    ("copy".to_owned(), step)
+}
 
 /// Elements per task: at most so many that threads which finish early can take over.
 const MOST: usize = 1 << 16;

@@ -1,8 +1,10 @@
-//! Forward and backward of each operation: ours, the same composed from Burn's own operations, and a
-//! floor, in one run, so that their ratios mean something; and what the engine costs.
+//! Forward and backward of each operation: ours, the same composed from Burn's own operations, Burn's
+//! graph without the arithmetic, and a floor, in one run, so that their ratios mean something; and what the
+//! engine costs.
 //!
 //! `cargo xtask bench` runs this program, beside the peers if it is asked to. Alone:
-//! `cargo bench --bench operations -- [FILTER…] [--backend flex,ndarray,wgpu] [--json] [--list]`.
+//! `cargo bench --bench operations -- [FILTER…] [--backend flex,ndarray,wgpu] [--large] [--json]
+//! [--list]`.
 //! `benches/README.md` describes the method.
 #![allow(deprecated, clippy::print_stdout, clippy::print_stderr, reason = "a program; and NdArray")]
 
@@ -33,6 +35,9 @@ struct Arguments {
     /// Backends: flex, ndarray, wgpu [default: flex,ndarray; with BENCH_WGPU set, all].
     #[arg(long, value_delimiter = ',')]
     backend: Vec<String>,
+    /// The elementwise operations also with a hundred million elements.
+    #[arg(long)]
+    large: bool,
     /// Writes each result as a line of JSON, as soon as it is there, instead of a table.
     #[arg(long)]
     json: bool,
@@ -90,11 +95,17 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     let mut rows = 0;
     if !(arguments.json || arguments.list) {
         println!(
-            "{:<40} {:>10} {:>10} {:>10} {:>9} {:>7}",
-            "forward + backward", "ours µs", "Burn's µs", "floor µs", "of Burn's", "floors"
+            "{:<40} {:>10} {:>10} {:>10} {:>10} {:>9} {:>7}",
+            "forward + backward",
+            "ours µs",
+            "Burn's µs",
+            "graph µs",
+            "floor µs",
+            "of Burn's",
+            "floors"
         );
     }
-    for workload in workloads::all() {
+    for workload in workloads::all(arguments.large) {
         for (backend, device) in &devices {
             let name = format!("{backend}/{}", workload.name);
             // A GPU has no transcendental functions of f64.
@@ -107,8 +118,8 @@ fn run(arguments: &Arguments) -> Result<(), String> {
                 println!("{name}");
                 continue;
             }
-            let Contenders { ours, burns, floors } = (workload.contenders)(device);
-            let [ours, burns, floor] = race([ours, burns, floors], device);
+            let Contenders { ours, burns, graphs, floors } = (workload.contenders)(device);
+            let [ours, burns, graph, floor] = race([ours, burns, graphs, floors], device);
             let ours = ours.expect("there is a form of ours");
             if arguments.json {
                 let row = json!({
@@ -116,14 +127,16 @@ fn run(arguments: &Arguments) -> Result<(), String> {
                     "backend": backend,
                     "ours": ours.json(),
                     "burn": burns.as_ref().map(Time::json),
+                    "graph": graph.as_ref().map(Time::json),
                     "floor": floor.as_ref().map(Time::json),
                 });
                 println!("{row}");
             } else {
                 println!(
-                    "{name:<40} {:>10.1} {:>10} {:>10} {:>9} {:>7}",
+                    "{name:<40} {:>10.1} {:>10} {:>10} {:>10} {:>9} {:>7}",
                     ours.micros(),
                     or_none(burns.as_ref().map(|time| format!("{:.1}", time.micros()))),
+                    or_none(graph.as_ref().map(|time| format!("{:.1}", time.micros()))),
                     or_none(floor.as_ref().map(|time| format!("{:.1}", time.micros()))),
                     or_none(burns.as_ref().map(|time| format!("{:.2}", ours.median / time.median))),
                     or_none(floor.as_ref().map(|time| format!("{:.2}", ours.median / time.median))),

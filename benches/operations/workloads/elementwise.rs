@@ -3,7 +3,7 @@
 use burn::tensor::{DType, Distribution, Tensor};
 use burn_autograd::prelude::*;
 
-use super::{Contenders, Form, Workload, forward_backward};
+use super::{Contenders, Form, Workload, forward_backward, graph};
 use crate::floor;
 
 /// An operation on `N` tensors of one shape.
@@ -11,7 +11,10 @@ struct Elementwise<const N: usize> {
     name: &'static str,
     ours: fn([Tensor<1>; N]) -> Tensor<1>,
     burns: fn([Tensor<1>; N]) -> Tensor<1>,
+    graphs: &'static [graph::Named<N>],
     floors: fn(usize) -> Vec<Form>,
+    /// How many tensors are read and written, forward and backward.
+    moved: usize,
 }
 
 const UNARY: [Elementwise<1>; 3] = [
@@ -19,34 +22,51 @@ const UNARY: [Elementwise<1>; 3] = [
         name: "legendre_p3",
         ours: |[x]| legendre_p3(x),
         burns: |[x]| (x.clone().powi_scalar(3) * 5.0 - x * 3.0) * 0.5,
+        graphs: graph::UNARY,
         floors: floor::unary,
+        moved: 5,
     },
     Elementwise {
         name: "relu",
         ours: |[x]| relu(x),
         burns: |[x]| burn::tensor::activation::relu(x),
+        graphs: graph::UNARY,
         floors: floor::unary,
+        moved: 5,
     },
-    Elementwise { name: "exp", ours: |[x]| exp(x), burns: |[x]| x.exp(), floors: floor::unary },
+    Elementwise {
+        name: "exp",
+        ours: |[x]| exp(x),
+        burns: |[x]| x.exp(),
+        graphs: graph::UNARY,
+        floors: floor::unary,
+        moved: 5,
+    },
 ];
 
 const TERNARY: [Elementwise<3>; 1] = [Elementwise {
     name: "multiply_add",
     ours: |[w, x, b]| multiply_add(w, x, b),
     burns: |[w, x, b]| w * x + b,
+    graphs: graph::TERNARY,
     floors: floor::multiply_add,
+    // The gradient of `b` is that of the output.
+    moved: 9,
 }];
 
 const SIZES: [usize; 3] = [2_000, 100_000, 10_000_000];
 
-pub(super) fn workloads() -> Vec<Workload> {
-    let unary = UNARY.iter().flat_map(Elementwise::workloads);
-    unary.chain(TERNARY.iter().flat_map(Elementwise::workloads)).collect()
+/// 400 MB for each tensor: measured where it is asked for.
+const LARGE: usize = 100_000_000;
+
+pub(super) fn workloads(large: bool) -> Vec<Workload> {
+    let unary = UNARY.iter().flat_map(|operation| operation.workloads(large));
+    unary.chain(TERNARY.iter().flat_map(|operation| operation.workloads(large))).collect()
 }
 
 impl<const N: usize> Elementwise<N> {
-    fn workloads(&'static self) -> impl Iterator<Item = Workload> {
-        SIZES.into_iter().map(move |size| Workload {
+    fn workloads(&'static self, large: bool) -> impl Iterator<Item = Workload> {
+        SIZES.into_iter().chain(large.then_some(LARGE)).map(move |size| Workload {
             name: format!("{}/f32/{size}", self.name),
             dtype: DType::F32,
             contenders: Box::new(move |device| {
@@ -56,7 +76,8 @@ impl<const N: usize> Elementwise<N> {
                 Contenders {
                     ours: forward_backward(&inputs, &g, self.ours),
                     burns: forward_backward(&inputs, &g, self.burns),
-                    floors: (self.floors)(size),
+                    graphs: graph::forms(self.graphs, size, (device, DType::F32)),
+                    floors: floor::on(device, Some(self.moved * size), || (self.floors)(size)),
                 }
             }),
         })

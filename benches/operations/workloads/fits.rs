@@ -23,17 +23,27 @@ pub(super) fn workloads() -> [Workload; 2] {
             name: format!("fit_cubic/{POINTS}"),
             dtype: DType::F32,
             contenders: Box::new(|device| Contenders {
-                ours: fit(device, [CUBIC.0], CUBIC.1, |x, y, [c]| {
+                ours: fit(device, data(), [CUBIC.0], CUBIC.1, |x, y, [c]| {
                     sum_squared_error(polynomial(x, c), y)
                 }),
-                burns: fit(device, CUBIC.0.map(|value| [value]), CUBIC.1, |x, y, [a, b, c, d]| {
-                    let squared = x.clone().powi_scalar(2);
-                    let cubed = x.clone().powi_scalar(3);
-                    (a + b * x + c * squared + d * cubed - y).powi_scalar(2).sum()
-                }),
-                floors: floor::fit(data(), CUBIC.0, CUBIC.1 as f32, STEPS, |x, [a, b, c, d]| {
-                    let (squared, cubed) = (x * x, x * x * x);
-                    (a + b * x + c * squared + d * cubed, [1.0, x, squared, cubed])
+                burns: fit(
+                    device,
+                    data(),
+                    CUBIC.0.map(|value| [value]),
+                    CUBIC.1,
+                    |x, y, [a, b, c, d]| {
+                        let squared = x.clone().powi_scalar(2);
+                        let cubed = x.clone().powi_scalar(3);
+                        (a + b * x + c * squared + d * cubed - y).powi_scalar(2).sum()
+                    },
+                ),
+                // `polynomial` and `sum_squared_error`.
+                graphs: fit(device, one(), [[0.0]], CUBIC.1, |x, y, [c]| c + x + y),
+                floors: floor::on(device, None, || {
+                    floor::fit(data(), CUBIC.0, CUBIC.1 as f32, STEPS, |x, [a, b, c, d]| {
+                        let (squared, cubed) = (x * x, x * x * x);
+                        (a + b * x + c * squared + d * cubed, [1.0, x, squared, cubed])
+                    })
                 }),
             }),
         },
@@ -44,20 +54,33 @@ pub(super) fn workloads() -> [Workload; 2] {
                 let (start, rate) = LEGENDRE;
                 let [a, b, c, d] = start;
                 Contenders {
-                    ours: fit(device, [[a, b], [c, d]], rate, |x, y, [outer, inner]| {
+                    ours: fit(device, data(), [[a, b], [c, d]], rate, |x, y, [outer, inner]| {
                         let p = legendre_p3(polynomial(x, inner));
                         sum_squared_error(polynomial(p, outer), y)
                     }),
-                    burns: fit(device, start.map(|value| [value]), rate, |x, y, [a, b, c, d]| {
-                        let z = c + d * x;
-                        let p = (z.clone().powi_scalar(3) * 5.0 - z * 3.0) * 0.5;
-                        (a + b * p - y).powi_scalar(2).sum()
+                    burns: fit(
+                        device,
+                        data(),
+                        start.map(|value| [value]),
+                        rate,
+                        |x, y, [a, b, c, d]| {
+                            let z = c + d * x;
+                            let p = (z.clone().powi_scalar(3) * 5.0 - z * 3.0) * 0.5;
+                            (a + b * p - y).powi_scalar(2).sum()
+                        },
+                    ),
+                    // The inner `polynomial`, `legendre_p3`, the outer one, `sum_squared_error`.
+                    graphs: fit(device, one(), [[0.0]; 2], rate, |x, y, [outer, inner]| {
+                        let p = inner + x + 1.0;
+                        outer + p + y
                     }),
-                    floors: floor::fit(data(), start, rate as f32, STEPS, |x, [a, b, c, d]| {
-                        let z = c + d * x;
-                        let p = 0.5 * (5.0 * z * z - 3.0) * z;
-                        let slope = b * 1.5 * (5.0 * z * z - 1.0);
-                        (a + b * p, [1.0, p, slope, slope * x])
+                    floors: floor::on(device, None, || {
+                        floor::fit(data(), start, rate as f32, STEPS, |x, [a, b, c, d]| {
+                            let z = c + d * x;
+                            let p = 0.5 * (5.0 * z * z - 3.0) * z;
+                            let slope = b * 1.5 * (5.0 * z * z - 1.0);
+                            (a + b * p, [1.0, p, slope, slope * x])
+                        })
                     }),
                 }
             }),
@@ -73,9 +96,15 @@ fn data() -> [Vec<f32>; 2] {
     [x, y]
 }
 
+/// One point.
+fn one() -> [Vec<f32>; 2] {
+    [vec![1.0], vec![1.0]]
+}
+
 /// `N` parameters of `K` numbers each.
 fn fit<const N: usize, const K: usize>(
     device: &Device,
+    points: [Vec<f32>; 2],
     start: [[f32; K]; N],
     rate: f64,
     loss: fn(Tensor<1>, Tensor<1>, [Tensor<1>; N]) -> Tensor<1>,
@@ -83,7 +112,7 @@ fn fit<const N: usize, const K: usize>(
     let tensor = |values: &[f32]| {
         Tensor::<1>::from_data(TensorData::new(values.to_vec(), [values.len()]), device)
     };
-    let [x, y] = data().map(|values| tensor(&values));
+    let [x, y] = points.map(|values| tensor(&values));
     let start = start.map(|values| tensor(&values));
     let step: Step = Box::new(move || {
         let mut parameters = start.clone().map(Tensor::require_grad);

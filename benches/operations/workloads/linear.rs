@@ -4,7 +4,7 @@ use burn::tensor::{DType, Device, Distribution, Tensor};
 use burn_autograd::Function;
 use burn_autograd::ops::linear::linear;
 
-use super::{Contenders, Form, Given, Workload};
+use super::{Contenders, Form, Given, Workload, graph};
 use crate::floor;
 use crate::measure::Step;
 
@@ -20,8 +20,11 @@ pub(super) fn workloads() -> impl Iterator<Item = Workload> {
             burns: forms(batch, inputs, outputs, device, |x, w, b| {
                 x.matmul(w.transpose()) + b.unsqueeze()
             }),
+            graphs: graph::forms(graph::TERNARY, batch * inputs, (device, DType::F32)),
             // Forward, x̄ and w̄ are each a product of this many multiplications.
-            floors: floor::arithmetic::<f32>(3 * batch * inputs * outputs),
+            floors: floor::on(device, None, || {
+                floor::arithmetic::<f32>(3 * batch * inputs * outputs)
+            }),
         }),
     })
 }

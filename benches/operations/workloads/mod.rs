@@ -3,6 +3,7 @@
 mod cross_entropy;
 mod elementwise;
 mod fits;
+mod graph;
 mod linear;
 mod trace_inverse;
 
@@ -25,6 +26,8 @@ pub(crate) struct Contenders {
     pub(crate) ours: Vec<Form>,
     /// The same composed from Burn's operations; none where Burn has not got them.
     pub(crate) burns: Vec<Form>,
+    /// As many operations on Burn's graph, without the arithmetic; none where that is a small part of it.
+    pub(crate) graphs: Vec<Form>,
     /// What nobody can beat.
     pub(crate) floors: Vec<Form>,
 }
@@ -32,9 +35,10 @@ pub(crate) struct Contenders {
 /// A way to do it, and its name.
 pub(crate) type Form = (String, Step);
 
-/// Every workload, in the order in which they are measured.
-pub(crate) fn all() -> Vec<Workload> {
-    elementwise::workloads()
+/// Every workload, in the order in which they are measured; those that take gigabytes where `large` asks
+/// for them.
+pub(crate) fn all(large: bool) -> Vec<Workload> {
+    elementwise::workloads(large)
         .into_iter()
         .chain(linear::workloads())
         .chain(cross_entropy::workloads())
@@ -58,6 +62,17 @@ impl Function<2> for Given {
     }
 }
 
+/// The gradients of all inputs, out of Burn's graph.
+fn gradients<const N: usize, const D: usize, const R: usize>(
+    inputs: &[Tensor<D>; N],
+    root: Tensor<R>,
+) {
+    let mut grads = root.backward();
+    for input in inputs {
+        input.grad_remove(&mut grads).expect("every input is tracked");
+    }
+}
+
 /// Output and gradients, in the two ways in which a cotangent comes into Burn's graph.
 ///
 /// The peers are given theirs, which costs them nothing. Burn's `backward()` makes its own, ones: a
@@ -68,12 +83,6 @@ fn forward_backward<const N: usize, const D: usize>(
     g: &Tensor<D>,
     operation: impl Fn([Tensor<D>; N]) -> Tensor<D> + Copy + 'static,
 ) -> Vec<Form> {
-    let gradients = |inputs: &[Tensor<D>; N], root: Tensor<D>| {
-        let mut grads = root.backward();
-        for input in inputs {
-            input.grad_remove(&mut grads).expect("every input is tracked");
-        }
-    };
     let ones: Step = {
         let inputs = inputs.clone();
         Box::new(move || gradients(&inputs, operation(inputs.clone())))

@@ -28,6 +28,9 @@ pub(crate) struct Arguments {
     /// Backends: flex, ndarray, wgpu [default: flex,ndarray; with BENCH_WGPU set, all].
     #[arg(long, value_delimiter = ',')]
     backend: Vec<String>,
+    /// The elementwise operations also with a hundred million elements, which takes some ten gigabytes.
+    #[arg(long)]
+    large: bool,
     /// Times PyTorch (with one thread, with two, and with all) and JAX on the same workloads.
     #[arg(long)]
     peers: bool,
@@ -63,6 +66,9 @@ impl Arguments {
         command.arg("--").args(&self.filter);
         if !self.backend.is_empty() {
             command.arg("--backend").arg(self.backend.join(","));
+        }
+        if self.large {
+            command.arg("--large");
         }
         command.arg(if self.list { "--list" } else { "--json" });
         command
@@ -225,6 +231,18 @@ mod tests {
         let program = arguments.program();
         let passed: Vec<_> = program.get_args().skip_while(|argument| *argument != "--").collect();
         assert_eq!(passed, ["--", "exp", "relu", "--backend", "flex,wgpu", "--json"]);
+    }
+
+    #[test]
+    fn what_is_large_is_asked_for() {
+        let passed_on = |line: &str| {
+            let program = parse(line).expect("it is right").program();
+            let passed = program.get_args().map(|argument| argument.to_string_lossy().into_owned());
+            passed.skip_while(|argument| argument != "--").skip(1).collect::<Vec<_>>()
+        };
+        assert_eq!(passed_on("--large"), ["--large", "--json"]);
+        assert_eq!(passed_on("--list --large"), ["--large", "--list"]);
+        assert_eq!(passed_on(""), ["--json"]);
     }
 
     #[test]

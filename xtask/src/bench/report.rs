@@ -143,7 +143,8 @@ impl Report {
         let mut text = String::new();
         let with_peers = !self.peers.is_empty();
         if !self.rows.is_empty() {
-            let mut head = ["workload", "backend", "ours µs", "Burn's µs", "floor µs"].to_vec();
+            let mut head =
+                ["workload", "backend", "ours µs", "Burn's µs", "graph µs", "floor µs"].to_vec();
             let mut ratios = ["of Burn's", "floors"].to_vec();
             if with_peers {
                 head.extend(["peer µs", "best peer"]);
@@ -175,7 +176,7 @@ impl Report {
 
     fn cells(&self, row: &Value, with_peers: bool) -> Vec<String> {
         let mut cells = vec![text(row, "workload").to_owned(), text(row, "backend").to_owned()];
-        cells.extend(["ours", "burn", "floor"].map(|name| micros(median(&row[name]))));
+        cells.extend(["ours", "burn", "graph", "floor"].map(|name| micros(median(&row[name]))));
         let mut ratios =
             ["burn", "floor"].map(|name| number(row["ratios"][name].as_f64())).to_vec();
         if with_peers {
@@ -248,7 +249,7 @@ mod tests {
         let row = |backend: &str, ours: f64| {
             json!({
                 "workload": "exp/f32/2000", "backend": backend,
-                "ours": time(ours), "burn": time(8e-6), "floor": null,
+                "ours": time(ours), "burn": time(8e-6), "graph": time(1.5e-6), "floor": null,
             })
         };
         let peer = |variant: &str, threads: Option<u64>, median: f64| {
@@ -297,6 +298,7 @@ mod tests {
         assert_eq!(written["versions"], json!({"burn": "0.22.1", "torch": "2.15.0"}));
         assert_eq!(written["rows"][1]["ratios"]["peer"], 0.25);
         assert_eq!(written["rows"][1]["ours"]["repetitions"], 9);
+        assert_eq!(written["rows"][1]["graph"]["median"], 1.5e-6);
         assert_eq!(written["peers"].as_array().map(Vec::len), Some(3));
         assert_eq!(written["engine"][0]["first"]["median"], 3e-6);
         assert_eq!(written["missing"]["jax"], "No module named 'jax'");
@@ -308,7 +310,7 @@ mod tests {
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(
             lines[2],
-            "| exp/f32/2000 | flex    |     2.0 |       8.0 |        - |    16.0 | \
+            "| exp/f32/2000 | flex    |     2.0 |       8.0 |      1.5 |        - |    16.0 | \
              torch-compile (2) |      0.25 |      - |      0.12 |"
         );
         assert_eq!(lines.len(), 4);
