@@ -89,6 +89,32 @@ pub(crate) struct Matrix<'a, T> {
 }
 
 impl<'a, T: Copy> Matrix<'a, T> {
+    /// Element `(r, c)` is `data[r·strides[0] + c·strides[1]]`.
+    pub(crate) fn new(data: &'a [T], size: [usize; 2], strides: [usize; 2]) -> Self {
+        let ([rows, columns], [row_stride, column_stride]) = (size, strides);
+        Self { data, rows, columns, row_stride, column_stride }
+    }
+
+    /// A matrix in row-major order.
+    pub(crate) fn row_major(data: &'a [T], size: [usize; 2]) -> Self {
+        Self::new(data, size, [size[1], 1])
+    }
+
+    /// Rows and columns.
+    pub(crate) fn size(&self) -> [usize; 2] {
+        [self.rows, self.columns]
+    }
+
+    /// The same without its buffer, in which it is seen to lie.
+    pub(crate) fn strided(&self) -> Strided<T> {
+        let Self { data, rows, columns, row_stride, column_stride } = *self;
+        if rows > 0 && columns > 0 {
+            let last = (rows - 1) * row_stride + (columns - 1) * column_stride;
+            assert!(last < data.len(), "the matrix lies within its buffer");
+        }
+        Strided { start: data.as_ptr(), row_stride, column_stride }
+    }
+
     #[inline(always)]
     pub(crate) fn at(&self, row: usize, column: usize) -> T {
         self.data[row * self.row_stride + column * self.column_stride]
@@ -138,6 +164,37 @@ impl<'a, T: Copy> Matrix<'a, T> {
                 }
             }
         }
+    }
+}
+
+/// The first element of a matrix, and its strides: for kernels that write elsewhere in its buffer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Strided<T> {
+    pub(crate) start: *const T,
+    pub(crate) row_stride: usize,
+    pub(crate) column_stride: usize,
+}
+
+impl<T: Copy> Strided<T> {
+    /// # Safety
+    ///
+    /// There is such an element.
+    #[inline(always)]
+    pub(crate) unsafe fn at(self, row: usize, column: usize) -> T {
+        // SAFETY: the caller's.
+        unsafe { *self.start.add(row * self.row_stride + column * self.column_stride) }
+    }
+
+    /// What is right of and below an element, with that.
+    ///
+    /// # Safety
+    ///
+    /// There is such an element.
+    #[inline(always)]
+    pub(crate) unsafe fn from(self, row: usize, column: usize) -> Self {
+        // SAFETY: the caller's.
+        let start = unsafe { self.start.add(row * self.row_stride + column * self.column_stride) };
+        Self { start, ..self }
     }
 }
 

@@ -3,10 +3,11 @@
 use pulp::{NullaryFnOnce, Simd};
 
 use super::product::Product;
-use super::sweep::{Coefficients, Diagonal};
+use super::sweep::Diagonal;
 use super::triangle::Triangle;
 use super::{BLOCK, Factors};
 use crate::support::lanes::Lanes;
+use crate::support::matrices::Strided;
 
 /// Columns of a panel, factored one by one.
 const PANEL: usize = 16;
@@ -160,7 +161,7 @@ impl<S: Simd> Factors<S> {
         // SAFETY: blocks of the n×n matrix: the factored columns, the rows of U right of them and
         // what is below these do not overlap.
         unsafe {
-            let l = Coefficients { start: w.cast_const(), row_stride: n, column_stride: 1 };
+            let l = Strided { start: w.cast_const(), row_stride: n, column_stride: 1 };
             let u = w.add(done.start * n + columns.start);
             let triangle = Triangle {
                 rows: done.len(),

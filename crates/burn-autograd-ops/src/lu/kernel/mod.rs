@@ -23,9 +23,8 @@ mod triangle;
 use pulp::Simd;
 
 use self::product::Product;
-use self::sweep::Coefficients;
 use crate::support::lanes::Lanes;
-use crate::support::matrices::{Job, Matrices, Room, for_each};
+use crate::support::matrices::{Job, Matrices, Room, Strided, for_each};
 
 /// Rows of a block, beyond which products go to the matrix product.
 const BLOCK: usize = 64;
@@ -69,7 +68,7 @@ pub(crate) fn subtract_product<T: Lanes, S: Simd>(
         rows: n,
         columns: n,
         inner: n,
-        a: Coefficients { start: a.as_ptr(), row_stride: n, column_stride: 1 },
+        a: Strided { start: a.as_ptr(), row_stride: n, column_stride: 1 },
         b: b.as_ptr(),
         b_stride: n,
         c: c.as_mut_ptr(),

@@ -3,9 +3,10 @@
 use pulp::Simd;
 
 use super::Factors;
-use super::sweep::{Coefficients, Diagonal};
+use super::sweep::Diagonal;
 use super::triangle::Triangle;
 use crate::support::lanes::Lanes;
+use crate::support::matrices::Strided;
 
 impl<S: Simd> Factors<S> {
     /// Whether a matrix can be divided by: no pivot is 0 or not finite.
@@ -41,7 +42,7 @@ impl<S: Simd> Factors<S> {
             3 => solve_small::<T, 3>(packed, x, columns),
             4 => solve_small::<T, 4>(packed, x, columns),
             n => {
-                let a = Coefficients { start: packed.as_ptr(), row_stride: n, column_stride: 1 };
+                let a = Strided { start: packed.as_ptr(), row_stride: n, column_stride: 1 };
                 let diagonal = self.diagonal(packed, reciprocals);
                 let lower = Triangle {
                     rows: n,
@@ -80,7 +81,7 @@ impl<S: Simd> Factors<S> {
             3 => solve_transposed_small::<T, 3>(packed, x, columns),
             4 => solve_transposed_small::<T, 4>(packed, x, columns),
             n => {
-                let a = Coefficients { start: packed.as_ptr(), row_stride: 1, column_stride: n };
+                let a = Strided { start: packed.as_ptr(), row_stride: 1, column_stride: n };
                 let diagonal = self.diagonal(packed, reciprocals);
                 let lower = Triangle {
                     rows: n,
