@@ -94,18 +94,6 @@ impl<S: Simd> Factors<S> {
             w.fill(T::NAN);
             return;
         }
-        match n {
-            0 | 1 => {}
-            2 => factor_small::<T, 2>(w, permutation),
-            3 => factor_small::<T, 3>(w, permutation),
-            4 => factor_small::<T, 4>(w, permutation),
-            _ => self.factor_blocks(w, permutation),
-        }
-    }
-
-    #[inline(always)]
-    fn factor_blocks<T: Lanes>(self, w: &mut [T], permutation: &mut [T]) {
-        let n = self.n;
         for j in (0..n).step_by(BLOCK) {
             let end = n.min(j + BLOCK);
             for c in (j..end).step_by(PANEL) {
@@ -185,38 +173,6 @@ impl<S: Simd> Factors<S> {
                 };
                 product.subtract(self.simd, self.parallel);
             }
-        }
-    }
-}
-
-/// The same for a few rows, whose number is known.
-#[inline(always)]
-fn factor_small<T: Lanes, const N: usize>(w: &mut [T], permutation: &mut [T]) {
-    let mut a: [[T; N]; N] = std::array::from_fn(|i| std::array::from_fn(|j| w[i * N + j]));
-    for k in 0..N {
-        let mut chosen = k;
-        for i in k + 1..N {
-            if a[i][k].magnitude() > a[chosen][k].magnitude() {
-                chosen = i;
-            }
-        }
-        a.swap(k, chosen);
-        permutation.swap(k, chosen);
-        let pivot = a[k][k];
-        if pivot == T::ZERO {
-            continue;
-        }
-        for i in k + 1..N {
-            let multiplier = a[i][k].divide(pivot);
-            a[i][k] = multiplier;
-            for j in k + 1..N {
-                a[i][j] = a[i][j] - multiplier * a[k][j];
-            }
-        }
-    }
-    for i in 0..N {
-        for j in 0..N {
-            w[i * N + j] = a[i][j];
         }
     }
 }
