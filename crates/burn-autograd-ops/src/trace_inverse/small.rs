@@ -240,7 +240,8 @@ mod tests {
         // The same operands, which lie in columns.
         let bt = transposed(&b, N);
         let strides = [N * N, 1, N];
-        let [a_columns, b_columns] = [&at, &bt].map(|x| Matrices::new(&x[..], 0, &shape, &strides));
+        let [a_columns, b_columns] =
+            [&at, &bt].map(|x| Matrices::new(&x[..], 0, &shape, |dim| strides[dim]));
         let columns = forward::<T, N>(&a_columns, &b_columns);
         for (found, expected) in columns.iter().zip([&y, &packed, &first]) {
             assert_equal(found, expected, &what);
