@@ -74,7 +74,9 @@ fn joint<'a>(
         let device = under_autodiff(tensor);
         match &first {
             None => {
-                supported(operation, || name(index), &device, dtype)?;
+                if !Dispatch::supports_dtype(&device, dtype) {
+                    return Err(unsupported(operation, name(index), &device, dtype));
+                }
                 first = Some((dtype, device));
             }
             Some((expected, place)) => {
@@ -170,27 +172,24 @@ fn other_strategy(
     Error::new(ErrorKind::Device, operation.to_owned(), argument, expected, format!("{got:?}"))
 }
 
-fn supported(
+fn unsupported(
     operation: &str,
-    argument: impl FnOnce() -> Cow<'static, str>,
+    argument: Cow<'static, str>,
     device: &DispatchDevice,
     dtype: DType,
-) -> Result<(), Error> {
-    if Dispatch::supports_dtype(device, dtype) {
-        return Ok(());
-    }
+) -> Error {
     let able: Vec<_> = [DType::F64, DType::F32, DType::F16, DType::BF16]
         .into_iter()
         .filter(|dtype| Dispatch::supports_dtype(device, *dtype))
         .map(|dtype| format!("{dtype:?}"))
         .collect();
-    Err(Error::new(
+    Error::new(
         ErrorKind::DType,
         operation.to_owned(),
-        argument(),
+        argument,
         format!("a float type that {device:?} computes with ({})", able.join(", ")),
         format!("{dtype:?}"),
-    ))
+    )
 }
 
 /// Checks that a device has transcendental functions (`exp`, `log`, `sin`, …) of a tensor's data type.

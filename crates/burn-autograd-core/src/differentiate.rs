@@ -1,3 +1,4 @@
+use std::any::TypeId;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -5,7 +6,7 @@ use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::retro_forward::RetroForward;
 use burn::backend::autodiff::checkpoint::state::BackwardStates;
-use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::checkpoint::strategy::{CheckpointStrategy, NoCheckpointing};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::tensor::FloatTensor;
@@ -24,7 +25,7 @@ use crate::{Context, Rule, Saved, Var, anomaly, watchdog};
 /// - Only if an input is tracked is anything saved or recorded.
 /// - With several outputs, these share one backward, which sees `None` for an unused one.
 /// - Saved inputs, and the output of a rule that [recomputes](Rule::recomputes), go through Burn's
-///   checkpointer.
+///   checkpointer, if the strategy computes anything again.
 ///
 /// # Panics
 ///
@@ -86,14 +87,16 @@ where
         OpsKind::Tracked(prepared) => prepared,
     };
 
+    // A checkpointer that only holds tensors would cost two maps in every backward pass.
+    let holds = TypeId::of::<C>() == TypeId::of::<NoCheckpointing>();
     let kept = context
         .kept
         .into_iter()
         .map(|kept| match kept.origin() {
-            // An untracked input has no node worth asking for: hold the tensor.
-            Origin::Input(index) if needs[index] => {
+            Origin::Input(index) if needs[index] && !holds => {
                 Stored::Checkpointed(prepared.checkpoint(&inputs[index]), index)
             }
+            // An untracked input has no node worth asking for.
             Origin::Input(index) => Stored::Held(inputs[index].primitive().clone(), Some(index)),
             Origin::Value(_) | Origin::Again => Stored::Held(kept.into_raw(), None),
         })

@@ -115,9 +115,9 @@ impl<B: Backend> Context<B> {
     /// Keeps tensors for the backward, which finds them in this order in [`Saved::tensors`]; a
     /// second call adds to them.
     ///
-    /// Inputs, outputs and intermediates may be kept. An input goes through Burn's checkpointer,
-    /// so it may be recomputed instead of being held; anything else is held. Nothing is kept when
-    /// no gradient will be computed.
+    /// Inputs, outputs and intermediates may be kept. Where the device checkpoints gradients, an input
+    /// goes through Burn's checkpointer, so it may be recomputed instead of being held; anything else is
+    /// held. Nothing is kept when no gradient will be computed.
     ///
     /// A second derivative sees through all of them: where one is asked for, the forward runs again
     /// to find an intermediate as a function of the inputs; so it does for an output without

@@ -4,8 +4,8 @@ use burn::tensor::{DType, Shape};
 use burn_autograd_core::Floats;
 use burn_flex::FlexTensor;
 
-use super::kernel::{self, Matrix};
-use super::{LinearOps, Needs, spec};
+use super::{LinearOps, Needs, kernel, spec};
+use crate::support::matrices::Matrix;
 use crate::support::{Real, flex};
 
 impl LinearOps for Flex {

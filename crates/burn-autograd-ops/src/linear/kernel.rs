@@ -3,46 +3,13 @@
 
 use std::ops::Range;
 
-use gemm::Parallelism;
 use pulp::Arch;
 use rayon::prelude::*;
 
 use crate::support::Real;
 use crate::support::cpu::{GRAIN, vectorized};
-
-/// A matrix in a buffer, by strides.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Matrix<'a, T> {
-    elements: &'a [T],
-    size: [usize; 2],
-    strides: [usize; 2],
-}
-
-impl<'a, T> Matrix<'a, T> {
-    /// Element `(r, c)` is `elements[r·strides[0] + c·strides[1]]`.
-    pub(super) fn new(elements: &'a [T], size: [usize; 2], strides: [usize; 2]) -> Self {
-        let [rows, columns] = size;
-        if rows > 0 && columns > 0 {
-            let last = (rows - 1) * strides[0] + (columns - 1) * strides[1];
-            assert!(last < elements.len(), "the matrix lies within its buffer");
-        }
-        Self { elements, size, strides }
-    }
-
-    /// A matrix in row-major order.
-    pub(super) fn row_major(elements: &'a [T], size: [usize; 2]) -> Self {
-        Self::new(elements, size, [size[1], 1])
-    }
-
-    pub(super) fn size(&self) -> [usize; 2] {
-        self.size
-    }
-
-    pub(super) fn transpose(self) -> Self {
-        let Self { elements, size: [rows, columns], strides: [down, right] } = self;
-        Self { elements, size: [columns, rows], strides: [right, down] }
-    }
-}
+use crate::support::matrices::Matrix;
+use crate::support::product::{Write, multiply};
 
 /// A product a·b to compute; with an addend for every row, that is added.
 #[derive(Debug, Clone, Copy)]
@@ -74,7 +41,7 @@ impl<'a, T: Real> Product<'a, T> {
     /// The result cut along its longer side, so that little is packed twice; into this many bands, or
     /// as many as there is work for.
     fn bands(self, most: usize, output: *mut T) -> impl Iterator<Item = Band<'a, T>> {
-        let ([rows, inner], [_, columns]) = (self.a.size, self.b.size);
+        let ([rows, inner], [_, columns]) = (self.a.size(), self.b.size());
         let work = rows.saturating_mul(columns).saturating_mul(inner);
         let count = (work / WORTH_A_THREAD).min(rows.max(columns) / LEAST).min(most).max(1);
         let part = move |of: usize, band: usize| band * of / count..(band + 1) * of / count;
@@ -92,7 +59,7 @@ impl<'a, T: Real> Product<'a, T> {
 impl<T: Real> Band<'_, T> {
     /// Multiplications.
     fn work(&self) -> usize {
-        self.rows.len().saturating_mul(self.columns.len()).saturating_mul(self.product.a.size[1])
+        self.rows.len().saturating_mul(self.columns.len()).saturating_mul(self.product.b.size()[0])
     }
 
     /// # Safety
@@ -100,11 +67,10 @@ impl<T: Real> Band<'_, T> {
     /// The output has room for the whole result, and nobody else uses these rows and columns of it.
     unsafe fn run(self) {
         let Self { product: Product { a, b, addend }, output, rows, columns } = self;
-        let stride = b.size[1];
-        let inner = a.size[1];
-        let [a_strides, b_strides] =
-            [a.strides, b.strides].map(|strides| strides.map(usize::cast_signed));
-        // SAFETY: `Matrix::new` has checked that the operands lie within their buffers, and the band is
+        let [inner, stride] = b.size();
+        let sizes = [rows.len(), inner, columns.len()];
+        let write = if addend.is_some() { Write::Add } else { Write::Set };
+        // SAFETY: the operands lie within their buffers, which `strided` has seen, and the band is
         // within the result.
         unsafe {
             let output = output.add(rows.start * stride + columns.start);
@@ -115,27 +81,9 @@ impl<T: Real> Band<'_, T> {
                     to.copy_from_nonoverlapping(addend.as_ptr(), addend.len());
                 }
             }
-            gemm::gemm(
-                rows.len(),
-                columns.len(),
-                inner,
-                output,
-                1,
-                stride.cast_signed(),
-                addend.is_some(),
-                a.elements.as_ptr().add(rows.start * a.strides[0]),
-                a_strides[1],
-                a_strides[0],
-                b.elements.as_ptr().add(columns.start * b.strides[1]),
-                b_strides[1],
-                b_strides[0],
-                T::from_f64(1.0),
-                T::from_f64(1.0),
-                false,
-                false,
-                false,
-                Parallelism::None,
-            );
+            let a = a.strided().from(rows.start, 0);
+            let b = b.strided().from(0, columns.start);
+            multiply(sizes, a, b, (output, stride), write, false);
         }
     }
 }
@@ -147,20 +95,21 @@ pub(super) fn products<T: Real, const K: usize>(products: [Product<'_, T>; K]) -
     let most = if threads > 1 { (2 * threads).div_ceil(K) } else { 1 };
     let mut bands = Vec::with_capacity(K * most);
     let mut outputs = products.map(|product| {
-        let Product { a: Matrix { size: [rows, inner], .. }, b, addend } = product;
-        assert_eq!(inner, b.size[0], "the matrices fit");
+        let Product { a, b, addend } = product;
+        let ([rows, inner], [b_rows, columns]) = (a.size(), b.size());
+        assert_eq!(inner, b_rows, "the matrices fit");
         assert!(
-            addend.is_none_or(|addend| addend.len() == b.size[1]),
+            addend.is_none_or(|addend| addend.len() == columns),
             "there is an addend for every column"
         );
         if inner == 0 {
             return match addend {
                 Some(addend) => addend.repeat(rows),
-                None => vec![T::ZERO; rows * b.size[1]],
+                None => vec![T::ZERO; rows * columns],
             };
         }
-        let mut output = Vec::with_capacity(rows * b.size[1]);
-        if rows * b.size[1] > 0 {
+        let mut output = Vec::with_capacity(rows * columns);
+        if rows * columns > 0 {
             bands.extend(product.bands(most, output.as_mut_ptr()));
         }
         output
@@ -174,7 +123,7 @@ pub(super) fn products<T: Real, const K: usize>(products: [Product<'_, T>; K]) -
     }
     for (output, Product { a, b, .. }) in outputs.iter_mut().zip(products) {
         // SAFETY: the bands are the whole result, and were written.
-        unsafe { output.set_len(a.size[0] * b.size[1]) };
+        unsafe { output.set_len(a.size()[0] * b.size()[1]) };
     }
     outputs
 }

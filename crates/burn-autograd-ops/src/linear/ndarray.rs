@@ -4,8 +4,8 @@ use burn::tensor::DType;
 use burn_autograd_core::Floats;
 use burn_ndarray::{NdArrayTensor, SharedArray};
 
-use super::kernel::{self, Matrix};
-use super::{LinearOps, Needs, spec};
+use super::{LinearOps, Needs, kernel, spec};
+use crate::support::matrices::Matrix;
 use crate::support::ndarray::{self, Stored};
 
 impl LinearOps for NdArray {

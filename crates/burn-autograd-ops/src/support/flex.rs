@@ -70,8 +70,8 @@ pub(crate) fn from_vec<T: Real>(data: Vec<T>, shape: burn::tensor::Shape) -> Fle
 /// The matrices of a tensor, which may be a view whose strides are not negative.
 pub(crate) fn matrices<T: Real>(tensor: &FlexTensor) -> Matrices<'_, T> {
     let layout = tensor.layout();
-    let strides: Vec<usize> = layout.strides().iter().map(|&stride| stride as usize).collect();
-    Matrices::new(tensor.storage::<T>(), layout.start_offset(), &layout.shape()[..], &strides)
+    let stride = |dim: usize| layout.strides()[dim].unsigned_abs();
+    Matrices::new(tensor.storage::<T>(), layout.start_offset(), &layout.shape()[..], stride)
 }
 
 /// The same tensor, without negative strides: copied only if it has some.

@@ -6,7 +6,6 @@ use super::Real;
 
 /// `f32` and `f64` with the vectors of an instruction set.
 pub(crate) trait Lanes: Real + Default {
-    const ONE: Self;
     const NAN: Self;
 
     type Vector<S: Simd>: Copy;
@@ -74,7 +73,6 @@ macro_rules! lanes {
      $div:ident, $add:ident, $sub:ident, $abs:ident, $greater:ident, $equal:ident, $select:ident,
      $load:ident, $store:ident) => {
         impl Lanes for $float {
-            const ONE: Self = 1.0;
             const NAN: Self = Self::NAN;
 
             type Vector<S: Simd> = S::$vector;

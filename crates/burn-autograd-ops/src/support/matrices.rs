@@ -10,8 +10,11 @@ use rayon::prelude::*;
 pub(crate) struct Matrices<'a, T> {
     data: &'a [T],
     start: usize,
-    /// Size and stride of each leading dimension, outermost first.
-    batch: Vec<(usize, usize)>,
+    /// Size and stride of the innermost leading dimension, and of those around it that go on where it
+    /// ends: usually all of them.
+    inner: (usize, usize),
+    /// Those of the others, innermost first.
+    outer: Vec<(usize, usize)>,
     /// How many matrices.
     pub(crate) count: usize,
     pub(crate) rows: usize,
@@ -21,36 +24,55 @@ pub(crate) struct Matrices<'a, T> {
 }
 
 impl<'a, T: Copy> Matrices<'a, T> {
-    /// The shape has at least two dimensions; `data[start]` is the first element.
-    pub(crate) fn new(data: &'a [T], start: usize, shape: &[usize], strides: &[usize]) -> Self {
+    /// The shape has at least two dimensions, each with a stride; `data[start]` is the first element.
+    pub(crate) fn new(
+        data: &'a [T],
+        start: usize,
+        shape: &[usize],
+        stride: impl Fn(usize) -> usize,
+    ) -> Self {
         let rank = shape.len();
-        let leading = || shape[..rank - 2].iter().copied();
+        let mut inner: (usize, usize) = (1, 0);
+        let mut outer: Vec<(usize, usize)> = Vec::new();
+        for dim in (0..rank - 2).rev().filter(|&dim| shape[dim] != 1) {
+            let next = (shape[dim], stride(dim));
+            let last = outer.last_mut().unwrap_or(&mut inner);
+            if last.0 == 1 {
+                *last = next;
+            } else if next.1 == last.0 * last.1 {
+                last.0 *= next.0;
+            } else {
+                outer.push(next);
+            }
+        }
         Self {
             data,
             start,
-            batch: leading().zip(strides.iter().copied()).filter(|(size, _)| *size != 1).collect(),
-            count: leading().product(),
+            inner,
+            outer,
+            count: shape[..rank - 2].iter().product(),
             rows: shape[rank - 2],
             columns: shape[rank - 1],
-            row_stride: strides[rank - 2],
-            column_stride: strides[rank - 1],
+            row_stride: stride(rank - 2),
+            column_stride: stride(rank - 1),
         }
     }
 
     /// Row-major ones, one after the other.
     pub(crate) fn contiguous(data: &'a [T], shape: &[usize]) -> Self {
-        let mut strides = vec![1; shape.len()];
-        for dim in (1..shape.len()).rev() {
-            strides[dim - 1] = strides[dim] * shape[dim];
-        }
-        Self::new(data, 0, shape, &strides)
+        Self::new(data, 0, shape, |dim| shape[dim + 1..].iter().product())
+    }
+
+    /// Sizes and strides of the leading dimensions, innermost first.
+    fn leading(&self) -> impl Iterator<Item = (usize, usize)> {
+        std::iter::once(self.inner).chain(self.outer.iter().copied())
     }
 
     /// All elements, if the matrices are row-major and lie one after the other.
     pub(crate) fn as_slice(&self) -> Option<&'a [T]> {
         let mut expected = 1;
         let own = [(self.columns, self.column_stride), (self.rows, self.row_stride)];
-        for (size, stride) in own.into_iter().chain(self.batch.iter().rev().copied()) {
+        for (size, stride) in own.into_iter().chain(self.leading()) {
             // The stride of a dimension of size 1 says nothing.
             if size != 1 && stride != expected {
                 return None;
@@ -64,7 +86,7 @@ impl<'a, T: Copy> Matrices<'a, T> {
     pub(crate) fn get(&self, index: usize) -> Matrix<'a, T> {
         let mut rest = index;
         let mut start = self.start;
-        for (size, stride) in self.batch.iter().rev() {
+        for (size, stride) in self.leading() {
             start += rest % size * stride;
             rest /= size;
         }
@@ -89,6 +111,32 @@ pub(crate) struct Matrix<'a, T> {
 }
 
 impl<'a, T: Copy> Matrix<'a, T> {
+    /// Element `(r, c)` is `data[r·strides[0] + c·strides[1]]`.
+    pub(crate) fn new(data: &'a [T], size: [usize; 2], strides: [usize; 2]) -> Self {
+        let ([rows, columns], [row_stride, column_stride]) = (size, strides);
+        Self { data, rows, columns, row_stride, column_stride }
+    }
+
+    /// A matrix in row-major order.
+    pub(crate) fn row_major(data: &'a [T], size: [usize; 2]) -> Self {
+        Self::new(data, size, [size[1], 1])
+    }
+
+    /// Rows and columns.
+    pub(crate) fn size(&self) -> [usize; 2] {
+        [self.rows, self.columns]
+    }
+
+    /// The same without its buffer, in which it is seen to lie.
+    pub(crate) fn strided(&self) -> Strided<T> {
+        let Self { data, rows, columns, row_stride, column_stride } = *self;
+        if rows > 0 && columns > 0 {
+            let last = (rows - 1) * row_stride + (columns - 1) * column_stride;
+            assert!(last < data.len(), "the matrix lies within its buffer");
+        }
+        Strided { start: data.as_ptr(), row_stride, column_stride }
+    }
+
     #[inline(always)]
     pub(crate) fn at(&self, row: usize, column: usize) -> T {
         self.data[row * self.row_stride + column * self.column_stride]
@@ -138,6 +186,37 @@ impl<'a, T: Copy> Matrix<'a, T> {
                 }
             }
         }
+    }
+}
+
+/// The first element of a matrix, and its strides: for kernels that write elsewhere in its buffer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Strided<T> {
+    pub(crate) start: *const T,
+    pub(crate) row_stride: usize,
+    pub(crate) column_stride: usize,
+}
+
+impl<T: Copy> Strided<T> {
+    /// # Safety
+    ///
+    /// There is such an element.
+    #[inline(always)]
+    pub(crate) unsafe fn at(self, row: usize, column: usize) -> T {
+        // SAFETY: the caller's.
+        unsafe { *self.start.add(row * self.row_stride + column * self.column_stride) }
+    }
+
+    /// What is right of and below an element, with that.
+    ///
+    /// # Safety
+    ///
+    /// There is such an element.
+    #[inline(always)]
+    pub(crate) unsafe fn from(self, row: usize, column: usize) -> Self {
+        // SAFETY: the caller's.
+        let start = unsafe { self.start.add(row * self.row_stride + column * self.column_stride) };
+        Self { start, ..self }
     }
 }
 
@@ -231,4 +310,56 @@ pub(crate) fn for_each<J: Job>(count: usize, operations_each: usize, job: &J) {
         let range = part * count / parts..(part + 1) * count / parts;
         arch.dispatch(Range { job, range });
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Matrices;
+
+    /// Every element of every matrix, by its coordinates; and whether they are seen to lie one after the
+    /// other.
+    #[track_caller]
+    fn check(shape: &[usize], strides: &[usize], start: usize, dense: bool) {
+        let places: Vec<usize> = (0..1000).collect();
+        let matrices = Matrices::new(&places, start, shape, |dim| strides[dim]);
+        let [batch @ .., rows, columns] = shape else { panic!("two dimensions or more") };
+        assert_eq!(matrices.count, batch.iter().product::<usize>());
+        let mut all = Vec::new();
+        for index in 0..matrices.count {
+            let (mut rest, mut first) = (index, start);
+            for (size, stride) in batch.iter().zip(strides).rev() {
+                first += rest % size * stride;
+                rest /= size;
+            }
+            let matrix = matrices.get(index);
+            for row in 0..*rows {
+                for column in 0..*columns {
+                    let [.., down, right] = strides else { panic!("two strides or more") };
+                    let place = first + row * down + column * right;
+                    assert_eq!(matrix.at(row, column), place, "matrix {index}");
+                    all.push(place);
+                }
+            }
+        }
+        assert_eq!(matrices.as_slice(), dense.then_some(&all[..]));
+    }
+
+    #[test]
+    fn matrices_are_where_the_strides_say() {
+        check(&[2, 3], &[3, 1], 0, true);
+        check(&[2, 3], &[1, 2], 0, false);
+        check(&[4, 2, 3], &[6, 3, 1], 5, true);
+        check(&[1, 2, 3], &[99, 3, 1], 0, true);
+        check(&[2, 4, 2, 3], &[24, 6, 3, 1], 0, true);
+        check(&[2, 1, 4, 2, 3], &[24, 7, 6, 3, 1], 0, true);
+        // A gap, an exchange and a repetition, around dimensions that are one after the other.
+        check(&[2, 4, 2, 3], &[30, 6, 3, 1], 0, false);
+        check(&[4, 2, 2, 3], &[6, 24, 3, 1], 0, false);
+        check(&[5, 2, 4, 2, 3], &[100, 24, 6, 3, 1], 0, false);
+        check(&[5, 2, 4, 2, 3], &[48, 24, 6, 3, 1], 0, true);
+        check(&[2, 5, 2, 4, 2, 3], &[240, 48, 6, 12, 3, 1], 0, false);
+        check(&[3, 2, 2, 3], &[0, 6, 3, 1], 0, false);
+        check(&[3, 2, 2, 3], &[6, 0, 3, 1], 0, false);
+        check(&[3, 2, 2, 3], &[0, 0, 3, 1], 0, false);
+    }
 }

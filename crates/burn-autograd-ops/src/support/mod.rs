@@ -11,6 +11,7 @@ pub(crate) mod lanes;
 pub(crate) mod matrices;
 #[cfg(feature = "ndarray")]
 pub(crate) mod ndarray;
+pub(crate) mod product;
 mod real;
 #[cfg(feature = "router")]
 pub(crate) mod router;

@@ -115,7 +115,7 @@ impl<T: Lanes> Job for Backward<'_, T> {
         grad.copy_rows(x, |i| factors.source(packed, i));
         factors.solve(packed, x, n, reciprocals);
         let (solution, _) = place(da, second, n * n);
-        Matrices::contiguous(x, &[n, n]).get(0).transpose().copy_rows(solution, |i| i);
+        Matrix::row_major(x, [n, n]).transpose().copy_rows(solution, |i| i);
         if db {
             let trace = T::from_f64(trace(&self.a.get(index), n));
             grad.copy_rows(x, |i| i);

@@ -4,23 +4,18 @@
     reason = "the formulas of linear algebra have numbers of rows and columns"
 )]
 
-use std::mem::MaybeUninit;
-
 use pulp::Simd;
 
 use super::Needs;
 use crate::lu::kernel::operations;
 use crate::lu::small::{
-    Elements, Factors, GROUP, MOST, Source, Vectors, load, load_all, store_all, write,
+    Batch, Elements, Factors, MOST, Places, Source, Vectors, filled, for_all, load, load_all,
+    store_all, write,
 };
 use crate::support::lanes::Lanes;
-use crate::support::matrices::{Job, Matrices, Room, for_each};
-
-/// Where results go.
-type Places<'a, T> = Room<'a, MaybeUninit<T>>;
+use crate::support::matrices::{Matrices, Room};
 
 struct Forward<'a, T, const N: usize> {
-    count: usize,
     a: Source<'a, T, N>,
     b: Source<'a, T, N>,
     y: Places<'a, T>,
@@ -28,34 +23,30 @@ struct Forward<'a, T, const N: usize> {
     first: Places<'a, T>,
 }
 
-impl<T: Lanes, const N: usize> Job for Forward<'_, T, N> {
-    type Worker = ();
+impl<T: Lanes, const N: usize> Batch for Forward<'_, T, N> {
+    type Element = T;
 
     #[inline(always)]
-    fn run<S: Simd>(&self, simd: S, (): &mut (), group: usize) {
-        let end = self.count.min((group + 1) * GROUP);
-        for start in (group * GROUP..end).step_by(T::lanes::<S>()) {
-            let count = T::lanes::<S>().min(end - start);
-            let (a, b) = (self.a.read(start, count), self.b.read(start, count));
-            let trace = load(simd, &traces(&a));
-            let mut x = transpose(load_all(simd, &a));
-            let b = load_all(simd, &b);
-            let factors = Factors::new(simd, b);
-            factors.solve_transposed(&mut x);
-            let mut first = factors.permuted_back(&x);
-            factors.refuse_singular(&mut first);
-            let mut y = first;
-            for i in 0..N {
-                for j in 0..N {
-                    y[i][j] = T::plus(simd, first[i][j], T::times(simd, trace, b[i][j]));
-                }
+    fn run<S: Simd>(&self, simd: S, start: usize, count: usize) {
+        let (a, b) = (self.a.read(start, count), self.b.read(start, count));
+        let trace = load(simd, &traces(&a));
+        let mut x = transpose(load_all(simd, &a));
+        let b = load_all(simd, &b);
+        let factors = Factors::<T, S, N>::new(simd, b);
+        factors.solve_transposed(&mut x);
+        let mut first = factors.permuted_back(&x);
+        factors.refuse_singular(&mut first);
+        let mut y = first;
+        for i in 0..N {
+            for j in 0..N {
+                y[i][j] = T::plus(simd, first[i][j], T::times(simd, trace, b[i][j]));
             }
-            // SAFETY: each group is run once, and these are matrices of it.
-            unsafe {
-                factors.write(self.packed.get_all(start, count));
-                write(&store_all(simd, &first), self.first.get_all(start, count));
-                write(&store_all(simd, &y), self.y.get_all(start, count));
-            }
+        }
+        // SAFETY: each matrix is run once.
+        unsafe {
+            factors.write(self.packed.get_all(start, count));
+            write(&store_all(simd, &first), self.first.get_all(start, count));
+            write(&store_all(simd, &y), self.y.get_all(start, count));
         }
     }
 }
@@ -100,21 +91,6 @@ fn transpose<V: Copy, const N: usize>(x: [[V; N]; N]) -> [[V; N]; N] {
     y
 }
 
-/// Buffers of this many elements, filled by `run`.
-fn filled<T, const K: usize>(
-    lengths: [usize; K],
-    run: impl FnOnce([&mut [MaybeUninit<T>]; K]),
-) -> [Vec<T>; K] {
-    let mut buffers = lengths.map(Vec::with_capacity);
-    // The capacities are these or more.
-    run(buffers.each_mut().map(Vec::spare_capacity_mut));
-    for (buffer, len) in buffers.iter_mut().zip(lengths) {
-        // SAFETY: `run` has filled it.
-        unsafe { buffer.set_len(len) };
-    }
-    buffers
-}
-
 /// As the kernel for any n.
 pub(super) fn forward<T: Lanes, const N: usize>(
     a: &Matrices<'_, T>,
@@ -123,20 +99,18 @@ pub(super) fn forward<T: Lanes, const N: usize>(
     let count = a.count;
     let len = count * N * N;
     filled([len, len + count * N, len], |[y, packed, first]| {
-        let job = Forward {
-            count,
+        let batch = Forward {
             a: Source::<T, N>::new(a),
             b: Source::new(b),
             y: Room::new(y, N * N),
             packed: Room::new(packed, (N + 1) * N),
             first: Room::new(first, N * N),
         };
-        for_each(count.div_ceil(GROUP), GROUP * operations(N, N), &job);
+        for_all(count, operations(N, N), &batch);
     })
 }
 
 struct Backward<'a, T, const N: usize> {
-    count: usize,
     a: Source<'a, T, N>,
     b: Source<'a, T, N>,
     packed: Source<'a, T, N>,
@@ -146,50 +120,46 @@ struct Backward<'a, T, const N: usize> {
     db: Option<Places<'a, T>>,
 }
 
-impl<T: Lanes, const N: usize> Job for Backward<'_, T, N> {
-    type Worker = ();
+impl<T: Lanes, const N: usize> Batch for Backward<'_, T, N> {
+    type Element = T;
 
     #[inline(always)]
-    fn run<S: Simd>(&self, simd: S, (): &mut (), group: usize) {
-        let end = self.count.min((group + 1) * GROUP);
-        for start in (group * GROUP..end).step_by(T::lanes::<S>()) {
-            let count = T::lanes::<S>().min(end - start);
-            let factors = Factors::read(simd, &self.packed, start, count);
-            let grad = self.grad.read(start, count);
-            let g: Vectors<T, S, N> = load_all(simd, &grad);
-            let mut x = factors.permuted(&g);
-            factors.solve(&mut x);
-            let solution = transpose(x);
-            if let Some(db) = &self.db {
-                let trace = load(simd, &traces(&self.a.read(start, count)));
-                let first: Vectors<T, S, N> = load_all(simd, &self.first.read(start, count));
-                let mut gradient = g;
-                for i in 0..N {
-                    for j in 0..N {
-                        let mut sum = T::times(simd, trace, g[i][j]);
-                        for k in 0..N {
-                            sum = T::subtract_product(simd, first[i][k], solution[k][j], sum);
-                        }
-                        gradient[i][j] = sum;
+    fn run<S: Simd>(&self, simd: S, start: usize, count: usize) {
+        let factors = Factors::read(simd, &self.packed, start, count);
+        let grad = self.grad.read(start, count);
+        let g: Vectors<T, S, N> = load_all(simd, &grad);
+        let mut x = factors.permuted(&g);
+        factors.solve(&mut x);
+        let solution = transpose(x);
+        if let Some(db) = &self.db {
+            let trace = load(simd, &traces(&self.a.read(start, count)));
+            let first: Vectors<T, S, N> = load_all(simd, &self.first.read(start, count));
+            let mut gradient = g;
+            for i in 0..N {
+                for j in 0..N {
+                    let mut sum = T::times(simd, trace, g[i][j]);
+                    for k in 0..N {
+                        sum = T::subtract_product(simd, first[i][k], solution[k][j], sum);
                     }
+                    gradient[i][j] = sum;
                 }
-                factors.refuse_singular(&mut gradient);
-                // SAFETY: each group is run once, and these are matrices of it.
-                let places = unsafe { db.get_all(start, count) };
-                write(&store_all(simd, &gradient), places);
             }
-            if let Some(da) = &self.da {
-                let inner = inner_products(&grad, &self.b.read(start, count));
-                let inner = load(simd, &inner);
-                let mut gradient = solution;
-                for i in 0..N {
-                    gradient[i][i] = T::plus(simd, gradient[i][i], inner);
-                }
-                factors.refuse_singular(&mut gradient);
-                // SAFETY: as above.
-                let places = unsafe { da.get_all(start, count) };
-                write(&store_all(simd, &gradient), places);
+            factors.refuse_singular(&mut gradient);
+            // SAFETY: each matrix is run once.
+            let places = unsafe { db.get_all(start, count) };
+            write(&store_all(simd, &gradient), places);
+        }
+        if let Some(da) = &self.da {
+            let inner = inner_products(&grad, &self.b.read(start, count));
+            let inner = load(simd, &inner);
+            let mut gradient = solution;
+            for i in 0..N {
+                gradient[i][i] = T::plus(simd, gradient[i][i], inner);
             }
+            factors.refuse_singular(&mut gradient);
+            // SAFETY: as above.
+            let places = unsafe { da.get_all(start, count) };
+            write(&store_all(simd, &gradient), places);
         }
     }
 }
@@ -202,8 +172,7 @@ pub(super) fn backward<T: Lanes, const N: usize>(
     let count = a.count;
     let len = |needed: bool| if needed { count * N * N } else { 0 };
     let [da, db] = filled([len(needs.a), len(needs.b)], |[da, db]| {
-        let job = Backward {
-            count,
+        let batch = Backward {
             a: Source::<T, N>::new(a),
             b: Source::new(b),
             packed: Source::new(packed),
@@ -212,7 +181,7 @@ pub(super) fn backward<T: Lanes, const N: usize>(
             da: needs.a.then(|| Room::new(da, N * N)),
             db: needs.b.then(|| Room::new(db, N * N)),
         };
-        for_each(count.div_ceil(GROUP), GROUP * operations(N, N), &job);
+        for_all(count, operations(N, N), &batch);
     });
     [needs.a.then_some(da), needs.b.then_some(db)]
 }
@@ -242,7 +211,7 @@ mod tests {
         (0..x.len()).map(|p| x[p / (n * n) * n * n + p % n * n + p / n % n]).collect()
     }
 
-    /// Against factors and solutions of one matrix at a time, which must be the same to the last bit.
+    /// Against the factors and solutions that stand alone, which must be the same to the last bit.
     fn compare<T: Lanes, const N: usize>(count: usize) {
         let shape = [count, N, N];
         let len = count * N * N;
@@ -271,7 +240,8 @@ mod tests {
         // The same operands, which lie in columns.
         let bt = transposed(&b, N);
         let strides = [N * N, 1, N];
-        let [a_columns, b_columns] = [&at, &bt].map(|x| Matrices::new(&x[..], 0, &shape, &strides));
+        let [a_columns, b_columns] =
+            [&at, &bt].map(|x| Matrices::new(&x[..], 0, &shape, |dim| strides[dim]));
         let columns = forward::<T, N>(&a_columns, &b_columns);
         for (found, expected) in columns.iter().zip([&y, &packed, &first]) {
             assert_equal(found, expected, &what);

@@ -3,10 +3,11 @@
 use pulp::{NullaryFnOnce, Simd};
 
 use super::product::Product;
-use super::sweep::{Coefficients, Diagonal};
+use super::sweep::Diagonal;
 use super::triangle::Triangle;
 use super::{BLOCK, Factors};
 use crate::support::lanes::Lanes;
+use crate::support::matrices::Strided;
 
 /// Columns of a panel, factored one by one.
 const PANEL: usize = 16;
@@ -93,18 +94,6 @@ impl<S: Simd> Factors<S> {
             w.fill(T::NAN);
             return;
         }
-        match n {
-            0 | 1 => {}
-            2 => factor_small::<T, 2>(w, permutation),
-            3 => factor_small::<T, 3>(w, permutation),
-            4 => factor_small::<T, 4>(w, permutation),
-            _ => self.factor_blocks(w, permutation),
-        }
-    }
-
-    #[inline(always)]
-    fn factor_blocks<T: Lanes>(self, w: &mut [T], permutation: &mut [T]) {
-        let n = self.n;
         for j in (0..n).step_by(BLOCK) {
             let end = n.min(j + BLOCK);
             for c in (j..end).step_by(PANEL) {
@@ -160,7 +149,7 @@ impl<S: Simd> Factors<S> {
         // SAFETY: blocks of the n×n matrix: the factored columns, the rows of U right of them and
         // what is below these do not overlap.
         unsafe {
-            let l = Coefficients { start: w.cast_const(), row_stride: n, column_stride: 1 };
+            let l = Strided { start: w.cast_const(), row_stride: n, column_stride: 1 };
             let u = w.add(done.start * n + columns.start);
             let triangle = Triangle {
                 rows: done.len(),
@@ -184,38 +173,6 @@ impl<S: Simd> Factors<S> {
                 };
                 product.subtract(self.simd, self.parallel);
             }
-        }
-    }
-}
-
-/// The same for a few rows, whose number is known.
-#[inline(always)]
-fn factor_small<T: Lanes, const N: usize>(w: &mut [T], permutation: &mut [T]) {
-    let mut a: [[T; N]; N] = std::array::from_fn(|i| std::array::from_fn(|j| w[i * N + j]));
-    for k in 0..N {
-        let mut chosen = k;
-        for i in k + 1..N {
-            if a[i][k].magnitude() > a[chosen][k].magnitude() {
-                chosen = i;
-            }
-        }
-        a.swap(k, chosen);
-        permutation.swap(k, chosen);
-        let pivot = a[k][k];
-        if pivot == T::ZERO {
-            continue;
-        }
-        for i in k + 1..N {
-            let multiplier = a[i][k].divide(pivot);
-            a[i][k] = multiplier;
-            for j in k + 1..N {
-                a[i][j] = a[i][j] - multiplier * a[k][j];
-            }
-        }
-    }
-    for i in 0..N {
-        for j in 0..N {
-            w[i * N + j] = a[i][j];
         }
     }
 }

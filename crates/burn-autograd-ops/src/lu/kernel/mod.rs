@@ -1,9 +1,9 @@
-//! The CPU kernels, on row-major matrices, one at a time. (Those of [`small`](super::small) are for many
-//! that are at most 4×4.)
+//! The CPU kernels, on row-major matrices, one at a time. (Up to 4×4 they are those of
+//! [`small`](super::small).)
 //!
 //! Rows are vectors, so that everything is "subtract a multiple of a row from a row": four rows and
-//! two vectors at a time, which stay in registers while the rows above pass by. Up to 4×4 the loops
-//! have constant bounds; from 128 on most operations are in the matrix product of the crate gemm.
+//! two vectors at a time, which stay in registers while the rows above pass by. From 128 on most
+//! operations are in the matrix product of the crate gemm.
 //!
 //! That is all we take from a library. A whole factorisation from one would be another layout of the
 //! factors and a list of exchanges, to be copied into the one tensor that a factorisation is here; pivots
@@ -23,9 +23,9 @@ mod triangle;
 use pulp::Simd;
 
 use self::product::Product;
-use self::sweep::Coefficients;
+use super::small;
 use crate::support::lanes::Lanes;
-use crate::support::matrices::{Job, Matrices, Room, for_each};
+use crate::support::matrices::{Job, Matrices, Room, Strided, for_each};
 
 /// Rows of a block, beyond which products go to the matrix product.
 const BLOCK: usize = 64;
@@ -69,7 +69,7 @@ pub(crate) fn subtract_product<T: Lanes, S: Simd>(
         rows: n,
         columns: n,
         inner: n,
-        a: Coefficients { start: a.as_ptr(), row_stride: n, column_stride: 1 },
+        a: Strided { start: a.as_ptr(), row_stride: n, column_stride: 1 },
         b: b.as_ptr(),
         b_stride: n,
         c: c.as_mut_ptr(),
@@ -106,6 +106,13 @@ impl<T: Lanes> Job for FactorJob<'_, T> {
 /// The factorisation of every matrix.
 pub(crate) fn factor<T: Lanes>(a: &Matrices<'_, T>) -> Vec<T> {
     let (count, n) = (a.count, a.rows);
+    match n {
+        1 => return small::factor::<T, 1>(a),
+        2 => return small::factor::<T, 2>(a),
+        3 => return small::factor::<T, 3>(a),
+        4 => return small::factor::<T, 4>(a),
+        _ => {}
+    }
     let mut packed = vec![T::ZERO; count * (n + 1) * n];
     if !packed.is_empty() {
         let parallel = parallel_within(count, n);

@@ -1,11 +1,12 @@
 //! Products: small ones by [`Sweep`], large ones by that of the crate gemm.
 
-use gemm::Parallelism;
 use pulp::Simd;
 
 use super::BLOCK;
-use super::sweep::{Coefficients, Diagonal, Sweep};
+use super::sweep::{Diagonal, Sweep};
 use crate::support::lanes::Lanes;
+use crate::support::matrices::Strided;
+use crate::support::product::{Write, multiply};
 
 /// C −= A·B, with A rows × inner.
 #[derive(Debug, Clone, Copy)]
@@ -13,7 +14,7 @@ pub(super) struct Product<T> {
     pub(super) rows: usize,
     pub(super) columns: usize,
     pub(super) inner: usize,
-    pub(super) a: Coefficients<T>,
+    pub(super) a: Strided<T>,
     pub(super) b: *const T,
     pub(super) b_stride: usize,
     pub(super) c: *mut T,
@@ -41,30 +42,11 @@ impl<T: Lanes> Product<T> {
             });
             return;
         }
-        let parallelism = if parallel { Parallelism::Rayon(0) } else { Parallelism::None };
+        let b = Strided { start: self.b, row_stride: self.b_stride, column_stride: 1 };
+        let sizes = [self.rows, self.inner, self.columns];
         // SAFETY: the caller's.
         unsafe {
-            gemm::gemm(
-                self.rows,
-                self.columns,
-                self.inner,
-                self.c,
-                1,
-                self.c_stride as isize,
-                true,
-                self.a.start,
-                self.a.column_stride as isize,
-                self.a.row_stride as isize,
-                self.b,
-                1,
-                self.b_stride as isize,
-                T::ONE,
-                -T::ONE,
-                false,
-                false,
-                false,
-                parallelism,
-            );
+            multiply(sizes, self.a, b, (self.c, self.c_stride), Write::Subtract, parallel);
         }
     }
 }

@@ -3,9 +3,11 @@
 use pulp::Simd;
 
 use super::Factors;
-use super::sweep::{Coefficients, Diagonal};
+use super::sweep::Diagonal;
 use super::triangle::Triangle;
+use crate::lu::small;
 use crate::support::lanes::Lanes;
+use crate::support::matrices::Strided;
 
 impl<S: Simd> Factors<S> {
     /// Whether a matrix can be divided by: no pivot is 0 or not finite.
@@ -36,12 +38,12 @@ impl<S: Simd> Factors<S> {
         }
         match self.n {
             0 => {}
-            1 => solve_small::<T, 1>(packed, x, columns),
-            2 => solve_small::<T, 2>(packed, x, columns),
-            3 => solve_small::<T, 3>(packed, x, columns),
-            4 => solve_small::<T, 4>(packed, x, columns),
+            1 => small::solve::<T, S, 1>(self.simd, packed, x, columns, false),
+            2 => small::solve::<T, S, 2>(self.simd, packed, x, columns, false),
+            3 => small::solve::<T, S, 3>(self.simd, packed, x, columns, false),
+            4 => small::solve::<T, S, 4>(self.simd, packed, x, columns, false),
             n => {
-                let a = Coefficients { start: packed.as_ptr(), row_stride: n, column_stride: 1 };
+                let a = Strided { start: packed.as_ptr(), row_stride: n, column_stride: 1 };
                 let diagonal = self.diagonal(packed, reciprocals);
                 let lower = Triangle {
                     rows: n,
@@ -75,12 +77,12 @@ impl<S: Simd> Factors<S> {
         }
         match self.n {
             0 => {}
-            1 => solve_small::<T, 1>(packed, x, columns),
-            2 => solve_transposed_small::<T, 2>(packed, x, columns),
-            3 => solve_transposed_small::<T, 3>(packed, x, columns),
-            4 => solve_transposed_small::<T, 4>(packed, x, columns),
+            1 => small::solve::<T, S, 1>(self.simd, packed, x, columns, true),
+            2 => small::solve::<T, S, 2>(self.simd, packed, x, columns, true),
+            3 => small::solve::<T, S, 3>(self.simd, packed, x, columns, true),
+            4 => small::solve::<T, S, 4>(self.simd, packed, x, columns, true),
             n => {
-                let a = Coefficients { start: packed.as_ptr(), row_stride: 1, column_stride: n };
+                let a = Strided { start: packed.as_ptr(), row_stride: 1, column_stride: n };
                 let diagonal = self.diagonal(packed, reciprocals);
                 let lower = Triangle {
                     rows: n,
@@ -110,50 +112,6 @@ impl<S: Simd> Factors<S> {
             Diagonal::Reciprocals(reciprocals.as_ptr())
         } else {
             Diagonal::Division
-        }
-    }
-}
-
-#[inline(always)]
-fn solve_small<T: Lanes, const N: usize>(packed: &[T], x: &mut [T], columns: usize) {
-    let a: [[T; N]; N] = std::array::from_fn(|i| std::array::from_fn(|j| packed[i * N + j]));
-    for c in 0..columns {
-        let mut y: [T; N] = std::array::from_fn(|i| x[i * columns + c]);
-        for i in 0..N {
-            for j in 0..i {
-                y[i] = y[i] - a[i][j] * y[j];
-            }
-        }
-        for i in (0..N).rev() {
-            for j in i + 1..N {
-                y[i] = y[i] - a[i][j] * y[j];
-            }
-            y[i] = y[i].divide(a[i][i]);
-        }
-        for i in 0..N {
-            x[i * columns + c] = y[i];
-        }
-    }
-}
-
-#[inline(always)]
-fn solve_transposed_small<T: Lanes, const N: usize>(packed: &[T], x: &mut [T], columns: usize) {
-    let a: [[T; N]; N] = std::array::from_fn(|i| std::array::from_fn(|j| packed[i * N + j]));
-    for c in 0..columns {
-        let mut y: [T; N] = std::array::from_fn(|i| x[i * columns + c]);
-        for i in 0..N {
-            for j in 0..i {
-                y[i] = y[i] - a[j][i] * y[j];
-            }
-            y[i] = y[i].divide(a[i][i]);
-        }
-        for i in (0..N).rev() {
-            for j in i + 1..N {
-                y[i] = y[i] - a[j][i] * y[j];
-            }
-        }
-        for i in 0..N {
-            x[i * columns + c] = y[i];
         }
     }
 }

@@ -3,38 +3,10 @@
 use pulp::{NullaryFnOnce, Simd};
 
 use crate::support::lanes::Lanes;
+use crate::support::matrices::Strided;
 
 /// Rows in registers.
 const ROWS: usize = 4;
-
-/// A coefficient matrix at any strides.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Coefficients<T> {
-    pub(super) start: *const T,
-    pub(super) row_stride: usize,
-    pub(super) column_stride: usize,
-}
-
-impl<T: Copy> Coefficients<T> {
-    /// # Safety
-    ///
-    /// There is such an element.
-    #[inline(always)]
-    unsafe fn at(self, row: usize, column: usize) -> T {
-        // SAFETY: the caller's.
-        unsafe { *self.start.add(row * self.row_stride + column * self.column_stride) }
-    }
-
-    /// # Safety
-    ///
-    /// There is such an element.
-    #[inline(always)]
-    pub(super) unsafe fn from(self, row: usize, column: usize) -> Self {
-        // SAFETY: the caller's.
-        let start = unsafe { self.start.add(row * self.row_stride + column * self.column_stride) };
-        Self { start, ..self }
-    }
-}
 
 /// A vector, or the first elements of one.
 ///
@@ -79,7 +51,7 @@ pub(super) struct Sweep<T, S, const TRIANGLE: bool, const UP: bool> {
     pub(super) rows: usize,
     pub(super) columns: usize,
     pub(super) inner: usize,
-    pub(super) a: Coefficients<T>,
+    pub(super) a: Strided<T>,
     pub(super) b: *const T,
     pub(super) b_stride: usize,
     pub(super) x: *mut T,

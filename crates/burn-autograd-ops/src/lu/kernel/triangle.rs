@@ -4,15 +4,16 @@ use pulp::Simd;
 
 use super::BLOCK;
 use super::product::Product;
-use super::sweep::{Coefficients, Diagonal, Sweep};
+use super::sweep::{Diagonal, Sweep};
 use crate::support::lanes::Lanes;
+use crate::support::matrices::Strided;
 
 /// X with T·X = X, in place, for a triangle T of `rows` rows.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Triangle<T> {
     pub(super) rows: usize,
     pub(super) columns: usize,
-    pub(super) a: Coefficients<T>,
+    pub(super) a: Strided<T>,
     pub(super) diagonal: Diagonal<T>,
     pub(super) x: *mut T,
     pub(super) x_stride: usize,
