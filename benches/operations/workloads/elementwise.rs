@@ -1,15 +1,20 @@
 //! One pass forward, one backward.
 
 use burn::tensor::{DType, Distribution, Tensor};
+use burn_autograd::ops::exp::exp_vjp;
+use burn_autograd::ops::legendre_p3::legendre_p3_vjp;
+use burn_autograd::ops::multiply_add::multiply_add_vjp;
+use burn_autograd::ops::relu::relu_vjp;
 use burn_autograd::prelude::*;
 
-use super::{Contenders, Form, Workload, forward_backward, graph};
+use super::{Contenders, Form, Workload, forward_backward, graph, product};
 use crate::floor;
 
 /// An operation on `N` tensors of one shape.
 struct Elementwise<const N: usize> {
     name: &'static str,
     ours: fn([Tensor<1>; N]) -> Tensor<1>,
+    product: fn([Tensor<1>; N], Tensor<1>) -> [Tensor<1>; N],
     burns: fn([Tensor<1>; N]) -> Tensor<1>,
     graphs: &'static [graph::Named<N>],
     floors: fn(usize) -> Vec<Form>,
@@ -21,6 +26,7 @@ const UNARY: [Elementwise<1>; 3] = [
     Elementwise {
         name: "legendre_p3",
         ours: |[x]| legendre_p3(x),
+        product: |[x], g| [legendre_p3_vjp(x, g)],
         burns: |[x]| (x.clone().powi_scalar(3) * 5.0 - x * 3.0) * 0.5,
         graphs: graph::UNARY,
         floors: floor::unary,
@@ -29,6 +35,7 @@ const UNARY: [Elementwise<1>; 3] = [
     Elementwise {
         name: "relu",
         ours: |[x]| relu(x),
+        product: |[x], g| [relu_vjp(x, g)],
         burns: |[x]| burn::tensor::activation::relu(x),
         graphs: graph::UNARY,
         floors: floor::unary,
@@ -37,6 +44,7 @@ const UNARY: [Elementwise<1>; 3] = [
     Elementwise {
         name: "exp",
         ours: |[x]| exp(x),
+        product: |[x], g| [exp_vjp(x, g)],
         burns: |[x]| x.exp(),
         graphs: graph::UNARY,
         floors: floor::unary,
@@ -47,6 +55,7 @@ const UNARY: [Elementwise<1>; 3] = [
 const TERNARY: [Elementwise<3>; 1] = [Elementwise {
     name: "multiply_add",
     ours: |[w, x, b]| multiply_add(w, x, b),
+    product: |[w, x, b], g| multiply_add_vjp(w, x, b, g).into(),
     burns: |[w, x, b]| w * x + b,
     graphs: graph::TERNARY,
     floors: floor::multiply_add,
@@ -73,8 +82,10 @@ impl<const N: usize> Elementwise<N> {
                 let random = || Tensor::<1>::random([size], Distribution::Normal(0.0, 1.0), device);
                 let inputs = std::array::from_fn(|_| random().require_grad());
                 let g = random();
+                let mut ours = forward_backward(&inputs, &g, self.ours);
+                ours.push(product(&inputs, &g, self.ours, self.product));
                 Contenders {
-                    ours: forward_backward(&inputs, &g, self.ours),
+                    ours,
                     burns: forward_backward(&inputs, &g, self.burns),
                     graphs: graph::forms(self.graphs, size, (device, DType::F32)),
                     floors: floor::on(device, Some(self.moved * size), || (self.floors)(size)),

@@ -3,8 +3,8 @@
 use std::f32::consts::PI;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use burn_autograd::ops::polynomial::polynomial;
-use burn_autograd::ops::sum_squared_error::sum_squared_error;
+use burn_autograd::ops::polynomial::{TensorPolynomial, polynomial};
+use burn_autograd::ops::sum_squared_error::{TensorSumSquaredError, sum_squared_error};
 use burn_autograd::prelude::*;
 
 use super::{Contenders, Form, Workload};
@@ -23,9 +23,14 @@ pub(super) fn workloads() -> [Workload; 2] {
             name: format!("fit_cubic/{POINTS}"),
             dtype: DType::F32,
             contenders: Box::new(|device| Contenders {
-                ours: fit(device, data(), [CUBIC.0], CUBIC.1, |x, y, [c]| {
-                    sum_squared_error(polynomial(x, c), y)
-                }),
+                ours: both(
+                    fit(device, data(), [CUBIC.0], CUBIC.1, |x, y, [c]| {
+                        sum_squared_error(polynomial(x, c), y)
+                    }),
+                    fit_by_grad(device, [CUBIC.0], CUBIC.1, |x, y, [c]| {
+                        x.polynomial(c).sum_squared_error(y)
+                    }),
+                ),
                 burns: fit(
                     device,
                     data(),
@@ -54,10 +59,16 @@ pub(super) fn workloads() -> [Workload; 2] {
                 let (start, rate) = LEGENDRE;
                 let [a, b, c, d] = start;
                 Contenders {
-                    ours: fit(device, data(), [[a, b], [c, d]], rate, |x, y, [outer, inner]| {
-                        let p = legendre_p3(polynomial(x, inner));
-                        sum_squared_error(polynomial(p, outer), y)
-                    }),
+                    ours: both(
+                        fit(device, data(), [[a, b], [c, d]], rate, |x, y, [outer, inner]| {
+                            let p = legendre_p3(polynomial(x, inner));
+                            sum_squared_error(polynomial(p, outer), y)
+                        }),
+                        fit_by_grad(device, [[a, b], [c, d]], rate, |x, y, [outer, inner]| {
+                            let p = x.polynomial(inner).legendre_p3();
+                            p.polynomial(outer).sum_squared_error(y)
+                        }),
+                    ),
                     burns: fit(
                         device,
                         data(),
@@ -125,4 +136,34 @@ fn fit<const N: usize, const K: usize>(
         }
     });
     vec![("loop".to_owned(), step)]
+}
+
+/// The same loop with `grad` of a function of the parameters, which leaves Burn's graph aside.
+fn fit_by_grad<const N: usize, const K: usize>(
+    device: &Device,
+    start: [[f32; K]; N],
+    rate: f64,
+    loss: fn(Var, Var, [Var; N]) -> Var,
+) -> Vec<Form> {
+    let device = device.clone().inner();
+    let tensor = |values: &[f32]| {
+        Tensor::<1>::from_data(TensorData::new(values.to_vec(), [values.len()]), &device)
+    };
+    let [x, y] = data().map(|values| Var::from(tensor(&values)));
+    let start = start.map(|values| tensor(&values));
+    let step: Step = Box::new(move || {
+        let mut parameters = start.clone();
+        for _ in 0..STEPS {
+            let function = |parameters| loss(x.clone(), y.clone(), parameters);
+            let mut gradients = grad(function, parameters.clone()).into_iter();
+            parameters = parameters.map(|parameter| {
+                parameter - gradients.next().expect("there is one for each parameter") * rate
+            });
+        }
+    });
+    vec![("grad".to_owned(), step)]
+}
+
+fn both(first: Vec<Form>, second: Vec<Form>) -> Vec<Form> {
+    first.into_iter().chain(second).collect()
 }

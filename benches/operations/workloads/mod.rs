@@ -7,6 +7,8 @@ mod graph;
 mod linear;
 mod trace_inverse;
 
+use std::hint::black_box;
+
 use burn::tensor::{DType, Device, Tensor};
 use burn_autograd::prelude::*;
 
@@ -92,4 +94,19 @@ fn forward_backward<const N: usize, const D: usize>(
         Box::new(move || gradients(&inputs, Given.apply([operation(inputs.clone()), g.clone()])))
     };
     vec![("ones".to_owned(), ones), ("given".to_owned(), given)]
+}
+
+/// The same without a graph: the operation, and the product of the cotangent with its derivative.
+fn product<const N: usize, const D: usize>(
+    inputs: &[Tensor<D>; N],
+    g: &Tensor<D>,
+    operation: impl Fn([Tensor<D>; N]) -> Tensor<D> + 'static,
+    product: impl Fn([Tensor<D>; N], Tensor<D>) -> [Tensor<D>; N] + 'static,
+) -> Form {
+    let (inputs, g) = (inputs.clone().map(Tensor::inner), g.clone().inner());
+    let step: Step = Box::new(move || {
+        let y = operation(inputs.clone());
+        black_box((y, product(inputs.clone(), g.clone())));
+    });
+    ("product".to_owned(), step)
 }

@@ -1,7 +1,10 @@
 //! (A·B⁻¹)ᵀ + tr(A)·B for each matrix of a batch, then the norm of it all, with both gradients.
 
+use std::hint::black_box;
+
 use burn::tensor::{DType, Device, Distribution, Tensor};
-use burn_autograd::ops::trace_inverse::trace_inverse;
+use burn_autograd::ops::trace_inverse::{TensorTraceInverse, trace_inverse};
+use burn_autograd::{Var, grad};
 
 use super::{Contenders, Form, Workload, gradients, graph};
 use crate::floor;
@@ -26,7 +29,7 @@ pub(super) fn workloads() -> impl Iterator<Item = Workload> {
             contenders: Box::new(move |device| {
                 let inputs = inputs(batch, n, dtype, device);
                 Contenders {
-                    ours: form(&inputs, ours),
+                    ours: form(&inputs, ours).into_iter().chain([by_grad(&inputs)]).collect(),
                     burns: burns(&inputs),
                     graphs: graph::forms(GRAPH, batch * n * n, (device, dtype)),
                     floors: floor::on(device, None, || floors(batch, n, dtype)),
@@ -117,6 +120,16 @@ fn form(
     let inputs = inputs.clone();
     let step: Step = Box::new(move || gradients(&inputs, norm(operation(inputs.clone()))));
     vec![("norm".to_owned(), step)]
+}
+
+/// The same with `grad` of the norm as a function of the two, which leaves Burn's graph aside.
+fn by_grad(inputs: &[Tensor<3>; 2]) -> Form {
+    let inputs = inputs.clone().map(Tensor::inner);
+    let norm = |[a, b]: [Var; 2]| a.trace_inverse(b).powi(2).sum().sqrt();
+    let step: Step = Box::new(move || {
+        black_box(grad(norm, inputs.clone()));
+    });
+    ("grad".to_owned(), step)
 }
 
 /// The operation's result, and the gradients of its norm.
