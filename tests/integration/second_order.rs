@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::tensor::{DType, Tensor};
 use burn_autograd::prelude::*;
-use burn_autograd::{ErrorKind, Transform};
+use burn_autograd::{ErrorKind, Rule, Transform};
 
 use crate::devices::{all, autodiff, cpu, numbers, tensor};
 
@@ -37,6 +37,81 @@ fn a_product_through_burns_own_linear_has_no_derivative() {
     assert_eq!(dx.try_to_vec::<f32>().unwrap(), [2.0, 2.0, 2.0]);
     let text = crate::devices::message(|| drop(product::<Autodiff<Flex>>()));
     assert!(text.starts_with("Can't differentiate linear_x_backward"), "{text}");
+}
+
+/// x²·y and x + y.
+#[derive(Debug, Clone)]
+struct ProductAndSum {
+    /// What is wrong with the gradient of y.
+    broken: bool,
+}
+
+impl<B: burn::backend::Backend> Rule<B, 2, 2> for ProductAndSum {
+    fn forward(&self, ctx: &mut Context<B>, [x, y]: [Var<B>; 2]) -> [Var<B>; 2] {
+        ctx.save([&x, &y]);
+        [x.powi(2) * &y, x + y]
+    }
+
+    fn backward(&self, ctx: Saved<B>, [g, h]: [Var<B>; 2]) -> [Option<Var<B>>; 2] {
+        let [x, y] = ctx.tensors();
+        let dy = &g * x.powi(2) + &h;
+        let dy = if self.broken { dy.reshape([1, 2]) } else { dy };
+        [Some(g * 2.0 * x * y + h), Some(dy)]
+    }
+}
+
+#[test]
+fn a_product_of_a_rule_is_its_backward_and_differentiates() {
+    use burn::backend::Dispatch;
+
+    let rule = ProductAndSum { broken: false };
+    let product =
+        |rule: &ProductAndSum, inputs: [&Tensor<1>; 2], cotangents: [Option<&Tensor<1>>; 2]| {
+            let inputs = inputs.map(|tensor| tensor.clone().into_dispatch());
+            let cotangents = cotangents.map(|tensor| Some(tensor?.clone().into_dispatch()));
+            burn_autograd::rule_product::<Dispatch, _, 2, 2>(rule, inputs, cotangents)
+                .map(Tensor::<1>::from_dispatch)
+        };
+    for device in all() {
+        let vector = |values: [f64; 2]| tensor([2], &values, &device, DType::F32);
+        let (x, y) = (vector([3.0, -1.0]), vector([0.5, 2.0]));
+        let (g, h) = (vector([1.0, 10.0]), vector([-2.0, 4.0]));
+        // 2xy·g + h and x²·g + h.
+        let [dx, dy] = product(&rule, [&x, &y], [Some(&g), Some(&h)]);
+        assert_eq!(numbers(dx), [1.0, -36.0]);
+        assert_eq!(numbers(dy), [7.0, 14.0]);
+        let [dx, dy] = product(&rule, [&x, &y], [None, Some(&h)]);
+        assert_eq!(numbers(dx), [-2.0, 4.0]);
+        assert_eq!(numbers(dy), [-2.0, 4.0]);
+        let [dx, _] = product(&rule, [&x, &y], [Some(&g), None]);
+        assert_eq!(numbers(dx), [3.0, -40.0]);
+
+        let text = crate::devices::message(|| {
+            drop(product(&rule, [&x, &y], [Some(&g), Some(&vector([1.0, 1.0]).slice([0..1]))]));
+        });
+        assert_eq!(
+            text,
+            "ProductAndSum: argument `cotangents`: expected the output's shape [2], got [1]"
+        );
+        let text = crate::devices::message(|| {
+            drop(product(&ProductAndSum { broken: true }, [&x, &y], [Some(&g), Some(&h)]));
+        });
+        assert_eq!(
+            text,
+            "ProductAndSum: argument `gradient of input 1`: expected the input's shape [2], got [1, 2]"
+        );
+    }
+    for device in autodiff(cpu()) {
+        let vector = |values: [f64; 2]| tensor([2], &values, &device, DType::F64);
+        let (x, y) = (vector([3.0, -1.0]).require_grad(), vector([0.5, 2.0]).require_grad());
+        let (g, h) = (vector([1.0, 10.0]).require_grad(), vector([-2.0, 4.0]));
+        let [dx, _] = product(&rule, [&x, &y], [Some(&g), Some(&h)]);
+        let grads = dx.sum().backward();
+        // Of 2xy·g + h: 2y·g, 2x·g and 2xy.
+        assert_eq!(numbers(x.grad(&grads).unwrap()), [1.0, 40.0]);
+        assert_eq!(numbers(y.grad(&grads).unwrap()), [6.0, -20.0]);
+        assert_eq!(numbers(g.grad(&grads).unwrap()), [3.0, -4.0]);
+    }
 }
 
 const ROWS: usize = 2;

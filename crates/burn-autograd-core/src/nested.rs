@@ -74,14 +74,45 @@ pub fn vector_jacobian_product<B: Backend, const N: usize, const M: usize>(
 /// The vector-Jacobian product of one rule: its forward, which keeps what its backward needs, and its
 /// backward, without a graph between them.
 ///
-/// A cotangent that is `None` is that of an unused output. The result is as that of
-/// [`vector_jacobian_product`] of the one operation, and costs a tenth of it where tensors are small.
-/// On an autodiff backend it is tracked if the rule's bodies are made of operations that are.
+/// The result is Σⱼ ⟨cotangentsⱼ, outputsⱼ⟩ differentiated with respect to every input; a cotangent that
+/// is `None` is that of an unused output. It is that of [`vector_jacobian_product`] of the one operation,
+/// which costs several times as much where tensors are small. On an autodiff backend it is tracked if the
+/// rule's bodies are made of operations that are, and can be differentiated again. Where no cotangent has
+/// an element the gradients are zeros, and the rule does not run.
 ///
 /// # Panics
 ///
 /// If a cotangent does not have its output's shape, or the rule returns a gradient whose shape, data
 /// type or device is not its input's.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::backend::{Backend, Dispatch};
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_core::{Context, Rule, Saved, Var, rule_product};
+///
+/// /// x², with derivative 2x.
+/// #[derive(Debug, Clone)]
+/// struct Square;
+///
+/// impl<B: Backend> Rule<B, 1> for Square {
+///     fn forward(&self, ctx: &mut Context<B>, [x]: [Var<B>; 1]) -> [Var<B>; 1] {
+///         ctx.save([&x]);
+///         [&x * &x]
+///     }
+///     fn backward(&self, ctx: Saved<B>, [g]: [Var<B>; 1]) -> [Option<Var<B>>; 1] {
+///         let [x] = ctx.tensors();
+///         [Some(g * 2.0 * x)]
+///     }
+/// }
+///
+/// let tensor = |values| Tensor::<1>::from_floats(values, &Device::flex()).into_dispatch();
+/// let (x, g) = (tensor([3.0, -1.0]), tensor([1.0, 10.0]));
+/// let [dx] = rule_product::<Dispatch, _, 1, 1>(&Square, [x], [Some(g)]);
+/// let dx = Tensor::<1>::from_dispatch(dx);
+/// assert_eq!(dx.to_data().try_to_vec::<f32>().unwrap(), [6.0, -20.0]);
+/// # }
+/// ```
 pub fn rule_product<B: Backend, R: Rule<B, N, M>, const N: usize, const M: usize>(
     rule: &R,
     inputs: [FloatTensor<B>; N],
@@ -132,7 +163,27 @@ pub fn rule_product<B: Backend, R: Rule<B, N, M>, const N: usize, const M: usize
 /// The vector-Jacobian product of an operation whose backward needs nothing of its forward but the
 /// inputs: that backward, between tensors that lie in memory as Burn's kernels need them.
 ///
-/// Where no cotangent has an element the gradients are zeros, and `backward` does not run.
+/// Where no cotangent has an element the gradients are zeros, and `backward` does not run. On an autodiff
+/// backend the result is tracked if `backward` is made of operations that are.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::backend::Dispatch;
+/// use burn::backend::ops::FloatTensorOps;
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_core::explicit_product;
+///
+/// let tensor = |values| Tensor::<1>::from_floats(values, &Device::flex()).into_dispatch();
+/// // −x, with derivative −1.
+/// let [dx] = explicit_product::<Dispatch, 1, 1>(
+///     |[_], [g]| [Dispatch::float_neg(g)],
+///     [tensor([3.0, -1.0])],
+///     [tensor([1.0, 10.0])],
+/// );
+/// let dx = Tensor::<1>::from_dispatch(dx);
+/// assert_eq!(dx.to_data().try_to_vec::<f32>().unwrap(), [-1.0, -10.0]);
+/// # }
+/// ```
 pub fn explicit_product<B: Backend, const N: usize, const M: usize>(
     backward: impl FnOnce([FloatTensor<B>; N], [FloatTensor<B>; M]) -> [FloatTensor<B>; N],
     inputs: [FloatTensor<B>; N],
