@@ -24,6 +24,8 @@ mod engine;
 mod first_operation;
 mod function;
 mod graph;
+#[cfg(feature = "flex")]
+mod half;
 mod hooks;
 mod layout;
 mod lifetime;

@@ -62,9 +62,9 @@ mod vjp;
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata, backend_extension};
-use burn::tensor::DType;
 use burn_autograd_core::Var;
 
+use crate::support::wide;
 pub use functions::{
     cross_entropy, cross_entropy_unreduced, cross_entropy_with, try_cross_entropy,
     try_cross_entropy_unreduced, try_cross_entropy_with,
@@ -220,13 +220,5 @@ pub trait CrossEntropyOps: Backend {
             [grad],
         );
         dx
-    }
-}
-
-/// What is computed with: `f32` at least.
-fn wide(dtype: DType) -> DType {
-    match dtype {
-        DType::F16 | DType::BF16 => DType::F32,
-        other => other,
     }
 }
