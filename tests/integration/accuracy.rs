@@ -15,9 +15,9 @@ use dashu_float::round::mode::HalfEven;
 
 use crate::devices::{cpu, numbers, tensor};
 
-type Exact = FBig<HalfEven, 2>;
+pub(crate) type Exact = FBig<HalfEven, 2>;
 
-fn exact(x: f64) -> Exact {
+pub(crate) fn exact(x: f64) -> Exact {
     Exact::try_from(x).expect("a finite number").with_precision(256).value()
 }
 
@@ -37,7 +37,7 @@ fn sum(terms: Vec<Exact>) -> Scaled {
 }
 
 /// One unit in the last place of a number of this size.
-fn unit(scale: f64, dtype: DType) -> f64 {
+pub(crate) fn unit(scale: f64, dtype: DType) -> f64 {
     let (digits, least) = if dtype == DType::F32 { (24, -126) } else { (53, -1022) };
     let exponent = if scale == 0.0 { least } else { (scale.log2().floor() as i32).max(least) };
     // `powi` would go through the reciprocal of an overflow.
@@ -274,7 +274,7 @@ fn operations() -> Vec<Measured> {
 }
 
 /// A number that the data type holds exactly, with all its digits.
-fn number(random: &mut SplitMix64, low: f64, high: f64, dtype: DType) -> f64 {
+pub(crate) fn number(random: &mut SplitMix64, low: f64, high: f64, dtype: DType) -> f64 {
     // The generator's own numbers are exact in f32: another one fills the digits of f64.
     let fine = random.uniform(0.0, 1.0) * 2f64.powi(-24) * (high - low);
     let value = random.uniform(low, high) + fine;

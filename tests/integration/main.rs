@@ -8,6 +8,7 @@
 )]
 
 mod accuracy;
+mod accuracy_linalg;
 mod arguments;
 mod checker;
 #[cfg(feature = "flex")]
