@@ -1,13 +1,23 @@
 //! Bad arguments are refused by name, before a kernel runs; the `try_` forms return what the others
 //! panic with.
 
-use burn::tensor::{DType, Device, Tensor};
+use burn::tensor::{DType, Device, Int, Tensor};
+use burn_autograd::ops::condition_estimate::try_condition_estimate;
+use burn_autograd::ops::cross_entropy::try_cross_entropy;
+use burn_autograd::ops::det::{try_det, try_log_abs_det};
 use burn_autograd::ops::exp::{exp, try_exp};
+use burn_autograd::ops::inverse::try_inverse;
 use burn_autograd::ops::legendre_p3::{legendre_p3_vjp, try_legendre_p3};
+use burn_autograd::ops::linear::try_linear;
 use burn_autograd::ops::multiply_add::{multiply_add, try_multiply_add};
+use burn_autograd::ops::polynomial::try_polynomial;
 use burn_autograd::ops::relu::try_relu;
+use burn_autograd::ops::solve::{try_solve, try_solve_right};
+use burn_autograd::ops::sum_squared_error::try_sum_squared_error;
+use burn_autograd::ops::trace::try_trace;
+use burn_autograd::ops::trace_inverse::try_trace_inverse;
 use burn_autograd::prelude::*;
-use burn_autograd::{ErrorKind, Transform};
+use burn_autograd::{Error, ErrorKind, Transform};
 
 use crate::devices::{all, cpu, message, tensor, wgpu};
 
@@ -90,6 +100,45 @@ fn arguments_of_a_transform_that_do_not_go_together() {
     }
 }
 
+/// What each operation says of tensors that it refuses.
+fn refusals(x: &Tensor<1>, a: &Tensor<2>) -> Vec<(&'static str, Error)> {
+    let targets = Tensor::<1, Int>::from_data([0, 1], &a.device());
+    let (x, a) = (|| x.clone(), || a.clone());
+    vec![
+        ("legendre_p3", try_legendre_p3(x()).unwrap_err()),
+        ("relu", try_relu(x()).unwrap_err()),
+        ("exp", try_exp(x()).unwrap_err()),
+        ("multiply_add", try_multiply_add(x(), x(), x()).unwrap_err()),
+        ("polynomial", try_polynomial(x(), x()).unwrap_err()),
+        ("sum_squared_error", try_sum_squared_error(x(), x()).unwrap_err()),
+        ("linear", try_linear(a(), a(), Some(x())).unwrap_err()),
+        ("cross_entropy", try_cross_entropy(a(), targets).unwrap_err()),
+        ("solve", try_solve(a(), a()).unwrap_err()),
+        ("solve_right", try_solve_right(a(), a()).unwrap_err()),
+        ("inverse", try_inverse(a()).unwrap_err()),
+        ("trace", try_trace(a()).unwrap_err()),
+        ("det", try_det(a()).unwrap_err()),
+        ("log_abs_det", try_log_abs_det(a()).unwrap_err()),
+        ("trace_inverse", try_trace_inverse(a(), a()).unwrap_err()),
+        ("condition_estimate", try_condition_estimate(a()).unwrap_err()),
+    ]
+}
+
+#[cfg(feature = "flex")]
+#[test]
+fn quantized_tensors() {
+    use burn::tensor::quantization::QuantScheme;
+    let device = Device::flex();
+    let x: Tensor<1> = tensor([2], &[0.5, 2.0], &device, DType::F32);
+    let a: Tensor<2> = tensor([2, 2], &[0.5, 2.0, -1.0, 1.0], &device, DType::F32);
+    let scheme = QuantScheme::default();
+    for (operation, error) in refusals(&x.quantize_dynamic(&scheme), &a.quantize_dynamic(&scheme)) {
+        assert_eq!((error.kind(), error.operation()), (ErrorKind::DType, operation));
+        assert_eq!(error.expected(), "a float tensor", "{error}");
+        assert!(error.got().starts_with("QFloat"), "{error}");
+    }
+}
+
 /// Burn computes garbage in a type that the adapter lacks, without a word.
 #[test]
 fn a_data_type_that_the_adapter_lacks() {
@@ -99,13 +148,9 @@ fn a_data_type_that_the_adapter_lacks() {
             continue;
         }
         let x: Tensor<1> = tensor([2], &[0.5, 2.0], &device, dtype);
-        for error in [
-            try_legendre_p3(x.clone()).unwrap_err(),
-            try_relu(x.clone()).unwrap_err(),
-            try_exp(x.clone()).unwrap_err(),
-            try_multiply_add(x.clone(), x.clone(), x.clone()).unwrap_err(),
-        ] {
-            assert_eq!(error.kind(), ErrorKind::DType);
+        let a: Tensor<2> = tensor([2, 2], &[0.5, 2.0, -1.0, 1.0], &device, dtype);
+        for (operation, error) in refusals(&x, &a) {
+            assert_eq!((error.kind(), error.operation()), (ErrorKind::DType, operation));
             assert_eq!(error.got(), format!("{dtype:?}"));
             assert!(error.expected().contains("F32"), "{error}");
         }
@@ -174,7 +219,6 @@ impl Function<1> for Identity {
 /// An integer tensor does not get past the types; where the types are gone, it is refused by name.
 #[test]
 fn an_integer_where_a_float_belongs() {
-    use burn::tensor::Int;
     for device in all() {
         let integers = Tensor::<1, Int>::from_data([1, 2], &device).into_dispatch();
         let error = burn_autograd::check::floats("exp", &[("x", &integers)]).unwrap_err();

@@ -760,9 +760,15 @@ fn half_precision_is_rounded_once() {
     }
 }
 
-/// The numbers that the documentation states. With |x − m| ≤ 20, that difference is off by half a unit of
-/// 16, 2⁻²⁰, and so is eˣ⁻ᵐ, relatively: 16 of the smallest units that a number can have. The exponential
-/// adds 2, the sum 2, two products 1 each.
+/// What the documentation says was measured in `f32`: the loss and the gradient in units in the last place,
+/// and the gradient at the target, a difference, in shares of the cotangent. (In `accuracy` there is
+/// `f64`, and a smaller problem in both against 77 digits.)
+///
+/// What it promises is 22 units: with |x − m| ≤ 20, that difference is off by half a unit of 16, 2⁻²⁰, and so
+/// is eˣ⁻ᵐ, relatively: 16 of the smallest units that a number can have. The exponential adds 2, the sum 2, two
+/// products 1 each.
+const MEASURED: [f64; 3] = [22.0, 22.0, 1e-7];
+
 #[test]
 fn how_accurate_it_is() {
     let ulp = |x: f64| {
@@ -802,12 +808,12 @@ fn how_accurate_it_is() {
                 }
             }
         }
-        assert!(loss <= 22.0, "loss: {loss} units in the last place");
-        assert!(gradient <= 22.0, "gradient: {gradient} units in the last place");
-        assert!(at_target <= 1e-7, "gradient at the target: {at_target:e} of the cotangent");
         if std::env::var("BURN_AUTOGRAD_SHOW").is_ok() {
             eprintln!("{device:?}: {loss} {gradient} {at_target:e}");
         }
+        assert!(loss <= MEASURED[0], "loss: {loss} units in the last place");
+        assert!(gradient <= MEASURED[1], "gradient: {gradient} units in the last place");
+        assert!(at_target <= MEASURED[2], "gradient at the target: {at_target:e} of the cotangent");
     }
 }
 

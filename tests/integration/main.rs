@@ -8,6 +8,7 @@
 )]
 
 mod accuracy;
+mod accuracy_linalg;
 mod arguments;
 mod checker;
 #[cfg(feature = "flex")]
@@ -24,6 +25,8 @@ mod engine;
 mod first_operation;
 mod function;
 mod graph;
+#[cfg(feature = "flex")]
+mod half;
 mod hooks;
 mod layout;
 mod lifetime;

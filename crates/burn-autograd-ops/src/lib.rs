@@ -24,6 +24,9 @@
 //! several: [`lu`] has a folder `kernel`, and [`cross_entropy`](mod@cross_entropy) its options, arguments,
 //! functions, methods and `_vjp` apart.
 //!
+//! `f16` and `bf16` are computed in `f32` on Flex, and each result is rounded once. Second derivatives are
+//! made of Burn's own operations, which round each step to the data type.
+//!
 //! An operation is a backend extension trait, for example
 //! [`LegendreP3Ops`](legendre_p3::LegendreP3Ops). Its default bodies are the specification, so that
 //! a backend without a kernel is an empty `impl`. The gradient of each operation is itself

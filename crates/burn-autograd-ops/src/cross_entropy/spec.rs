@@ -3,36 +3,11 @@
 use burn::backend::tensor::{BoolTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata, get_device_settings};
 use burn::tensor::{DType, Shape};
-use burn_autograd_core::{Context, Index, Mask, Rule, Saved, Var, apply_rule, empty};
+use burn_autograd_core::{Index, Mask, Var, empty};
 
 use super::arguments::holds;
 use super::{Reduction, Settings, wide};
-
-/// A change of data type, and back for the gradient.
-#[derive(Debug, Clone, Copy)]
-struct Cast {
-    from: DType,
-    to: DType,
-}
-
-impl<B: Backend> Rule<B, 1> for Cast {
-    fn forward(&self, _: &mut Context<B>, [x]: [Var<B>; 1]) -> [Var<B>; 1] {
-        [Var::new(B::float_cast(x.into_primitive(), self.to.into()))]
-    }
-
-    fn backward(&self, _: Saved<B>, [grad]: [Var<B>; 1]) -> [Option<Var<B>>; 1] {
-        [Some(cast(&grad, self.from))]
-    }
-}
-
-pub(super) fn cast<B: Backend>(x: &Var<B>, to: DType) -> Var<B> {
-    let from = x.dtype();
-    if from == to {
-        return x.clone();
-    }
-    let [y] = apply_rule(&Cast { from, to }, [x.clone()]);
-    y
-}
+use crate::support::cast;
 
 /// What the targets of the rows say.
 struct Targets<B: Backend> {

@@ -5,6 +5,7 @@ use burn_autograd_core::{Context, Rule, Saved, Var};
 
 use super::{Det, DetOps, LogAbsDet, spec};
 use crate::lu::{LuSolve, scaled_identity};
+use crate::support::{cast, wide};
 
 /// A⁻ᵀ·g.
 fn inverse_transpose<B: DetOps>(a: &Var<B>, packed: &Var<B>, g: &Var<B>) -> Var<B> {
@@ -32,7 +33,11 @@ impl<B: DetOps> Rule<B, 2> for Det {
         let da = match (saved.next(), saved.next(), saved.next()) {
             // The gradient is empty, too.
             (Some(a), ..) if a.shape().num_elements() == 0 => a.zeros_like(),
-            (Some(a), None, _) => grad * spec::cofactors(&a),
+            // In half precision differences of products would be rounded at each step.
+            (Some(a), None, _) => {
+                let (dtype, wide) = (a.dtype(), wide(a.dtype()));
+                cast(&(cast(&grad, wide) * spec::cofactors(&cast(&a, wide))), dtype)
+            }
             (Some(a), Some(packed), Some(y)) => inverse_transpose(&a, &packed, &(grad * y)),
             _ => panic!("det: the forward saved no matrix"),
         };

@@ -5,7 +5,7 @@ use burn::tensor::DType;
 use super::{DetOps, kernel, spec};
 use crate::lu::number_shape;
 use crate::support::Real;
-use crate::support::flex::{forwards, from_vec, in_single, matrices};
+use crate::support::flex::{forwards, from_vec, in_single, matrices, rounded, single};
 
 impl DetOps for Flex {
     fn det(_: FloatTensor<Self>, packed: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -24,6 +24,10 @@ impl DetOps for Flex {
         match packed.dtype() {
             DType::F32 => log_abs_det::<f32>(packed),
             DType::F64 => log_abs_det::<f64>(packed),
+            half @ (DType::F16 | DType::BF16) => {
+                let (sign, log) = log_abs_det::<f32>(single(packed));
+                (rounded(sign, half), rounded(log, half))
+            }
             _ => spec::log_abs_det::<Self>(packed),
         }
     }

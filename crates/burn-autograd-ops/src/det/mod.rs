@@ -15,8 +15,10 @@
 //! - **Range**: the determinant over- and underflows where the product of the pivots does, for large
 //!   n soon; its logarithm does not.
 //! - **Accuracy**: that of the determinant of a matrix at most 3n³·ρ·ε·‖A‖ away (see
-//!   [`lu`](crate::lu)): relative errors are that times the condition number. Products run in `f64`
-//!   on Flex and NdArray.
+//!   [`lu`](crate::lu)): relative errors are that times the condition number. Products, and sums of
+//!   logarithms, run in `f64` on Flex and NdArray. In `f16` and `bf16` on Flex the n pivots are rounded, each
+//!   by half a unit, and the result once more; gradients of determinants up to n = 3 are computed in `f32`
+//!   and rounded once, everywhere.
 //! - **Cost**: ⅔n³ operations for the factorisation, and n products. The gradient takes some products
 //!   of the entries up to n = 3, and beyond that, as always for the logarithm, a solution with the
 //!   identity, 2n³.

@@ -3,13 +3,16 @@
 //! - **Domain**: all real numbers; smooth everywhere. Overflows to ∞ above 88.72 (`f32`) and 709.78
 //!   (`f64`), goes through the subnormal numbers to 0 below −87.3 and −708.4; NaN gives NaN.
 //! - **Accuracy**: within two units in the last place on Flex and NdArray over the whole range (0.92 was
-//!   measured against 77 digits in `f32`, 0.91 in `f64`; the gradient 1.5); on a GPU what the
-//!   adapter's own exponential gives, which WGSL bounds by 3 + 2|x| units.
+//!   measured against 77 digits in `f32`, 0.91 in `f64`; the gradient 1.5). In
+//!   `f16` and `bf16` on Flex the value is rounded once, to half a unit, and the gradient is a product with
+//!   that, within 1.5 units. On a GPU it is what the adapter's own exponential gives, which WGSL bounds by
+//!   3 + 2|x| units.
 //! - **Cost**: one pass over memory forward, one backward.
 //! - **Shapes**: any rank, any shape, also empty; the output has the input's.
-//! - **Data types**: the float types that the device computes with. Kernels: `f32` and `f64` on
-//!   Flex and NdArray, every float type of the adapter on wgpu, cuda, rocm, metal; with Burn's fusion
-//!   its compiler makes them, of this operation and its neighbours.
+//! - **Data types**: the float types that the device computes with: `f32` and `f64` on NdArray, `f16`
+//!   and `bf16`, too, on Flex, where these are computed in `f32`. Kernels: all of them there, and every
+//!   float type of the adapter on wgpu, cuda, rocm, metal; with Burn's fusion its compiler makes them, of
+//!   this operation and its neighbours.
 //!   Not `f64` on wgpu, whose languages have no exponential of it: it is refused.
 //! - **Saved**: the *output*, not the input: the backward then is one product.
 

@@ -8,13 +8,16 @@
 //! - **Shapes**: `[.., n, n]`; n and the batch may be 0.
 //! - **Data types**: the float types that the device computes with; see [`lu`](crate::lu) for
 //!   `f16` and `bf16`.
-//! - **Accuracy**: that of [`solve`](mod@crate::solve) with the identity.
+//! - **Accuracy**: that of [`solve`](mod@crate::solve) with the identity. In `f16` and `bf16` on Flex the
+//!   factors are not rounded, and the inverse once; its gradient is two products with that.
 //! - **Cost**: 2⅔n³ operations forward, 4n³ backward.
 //! - **Saved**: the output alone.
 
 mod backward;
 #[cfg(feature = "check")]
 pub(crate) mod check;
+#[cfg(feature = "flex")]
+mod flex;
 #[cfg(feature = "router")]
 pub(crate) mod router;
 
@@ -44,17 +47,7 @@ pub trait InverseOps: LuOps {
     /// A⁻¹.
     #[fusion(default)]
     fn inverse(a: FloatTensor<Self>) -> FloatTensor<Self> {
-        if crate::support::is_empty(&a) {
-            return a;
-        }
-        let ones = Var::<Self>::new(Self::float_ones(
-            number_shape(&a.shape()),
-            &a.device(),
-            a.dtype().into(),
-        ));
-        let shape = a.shape();
-        let identity = scaled_identity(&ones, shape[shape.num_dims() - 1]);
-        Self::lu_solve(Self::lu_factor(a), identity.into_primitive(), false)
+        with_identity::<Self>(a)
     }
 
     /// The gradient of ⟨grad, A⁻¹⟩ through the explicit backward, itself differentiable.
@@ -66,8 +59,17 @@ pub trait InverseOps: LuOps {
     }
 }
 
-#[cfg(feature = "flex")]
-impl InverseOps for burn::backend::Flex {}
+/// The solution with the identity.
+fn with_identity<B: LuOps>(a: FloatTensor<B>) -> FloatTensor<B> {
+    if crate::support::is_empty(&a) {
+        return a;
+    }
+    let shape = a.shape();
+    let ones = B::float_ones(number_shape(&shape), &a.device(), a.dtype().into());
+    let identity = scaled_identity(&Var::<B>::new(ones), shape[shape.num_dims() - 1]);
+    B::lu_solve(B::lu_factor(a), identity.into_primitive(), false)
+}
+
 #[cfg(feature = "ndarray")]
 impl InverseOps for burn::backend::NdArray {}
 #[cfg(feature = "cube")]

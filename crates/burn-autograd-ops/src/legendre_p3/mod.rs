@@ -3,13 +3,15 @@
 //! - **Domain**: all real numbers; smooth everywhere. Computed as x·(5⁄2·x² − 3⁄2); overflows
 //!   to ±∞ where the polynomial does; NaN gives NaN.
 //! - **Shapes**: any rank, any shape, also empty; the output has the input's.
-//! - **Data types**: the float types that the device computes with. Kernels: `f32` and `f64` on
-//!   Flex and NdArray, every float type of the adapter on wgpu, cuda, rocm, metal; with Burn's fusion
-//!   its compiler makes them, of this operation and its neighbours.
+//! - **Data types**: the float types that the device computes with: `f32` and `f64` on NdArray, `f16`
+//!   and `bf16`, too, on Flex, where these are computed in `f32`. Kernels: all of them there, and every
+//!   float type of the adapter on wgpu, cuda, rocm, metal; with Burn's fusion its compiler makes them, of
+//!   this operation and its neighbours.
 //! - **Cost**: one pass over memory forward, one backward.
 //! - **Accuracy**: on Flex and NdArray at most 4 units in the last place of ½(5|x|³ + 3|x|), and the
 //!   gradient of 3⁄2·|ȳ|·(5x² + 1), one for each rounding; over [−3, 3] at most 1.3 and 1.4 were measured
-//!   against 77 digits. Relative to P₃ itself digits are lost near its roots, in every evaluation.
+//!   against 77 digits. Relative to P₃ itself digits are lost near its roots, in every evaluation. In `f16`
+//!   and `bf16` on Flex both are computed in `f32` and rounded once.
 //! - **Saved**: the input, through Burn's checkpointer. Under gradient checkpointing the output is
 //!   recomputed.
 //! - **Source**: NIST Digital Library of Mathematical Functions, table 18.6.1 and section 14.7.

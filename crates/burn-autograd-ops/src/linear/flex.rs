@@ -13,6 +13,10 @@ impl LinearOps for Flex {
         match operands.0[0].dtype() {
             DType::F32 => forward::<f32>(operands.0),
             DType::F64 => forward::<f64>(operands.0),
+            half @ (DType::F16 | DType::BF16) => {
+                let operands = operands.0.into_iter().map(flex::single).collect();
+                flex::rounded(forward::<f32>(operands), half)
+            }
             _ => spec::forward::<Self>(operands),
         }
     }
@@ -21,6 +25,11 @@ impl LinearOps for Flex {
         match operands.0[0].dtype() {
             DType::F32 => backward::<f32>(operands.0, needs),
             DType::F64 => backward::<f64>(operands.0, needs),
+            half @ (DType::F16 | DType::BF16) => {
+                let operands = operands.0.into_iter().map(flex::single).collect();
+                let Floats(gradients) = backward::<f32>(operands, needs);
+                Floats(gradients.into_iter().map(|found| flex::rounded(found, half)).collect())
+            }
             _ => spec::backward::<Self>(operands, needs),
         }
     }

@@ -13,8 +13,9 @@
 //!   NaN, and the other matrices of the batch are what they are without it. A matrix that is only
 //!   nearly singular is solved, with an error that its condition number bounds.
 //! - **Data types**: permutations are exact up to n = 2²⁴ in `f32`, 2048 in `f16`, 256 in `bf16`;
-//!   beyond that the operations refuse. Flex, wgpu, cuda, rocm and metal compute `f16` and
-//!   `bf16` in `f32`, and round each result.
+//!   beyond that the operations refuse. NdArray has `f32` and `f64`. Flex, wgpu, cuda, rocm
+//!   and metal compute `f16` and `bf16` in `f32`, and round each result, the factors too: a solution in
+//!   these types is that of a matrix which is off by up to a unit in the last place of |L|·|U|.
 //! - **Accuracy**: for every n, ‖A·X − B‖ ≤ 3n³·ρ·ε·‖A‖·‖X‖ (Higham 2002, theorem 9.4 and lemma 9.6, with
 //!   γ₃ₙ‖L‖‖U‖), where the growth ρ of the pivots is a small number for matrices that occur.
 //! - **Cost**: ⅔n³ operations for a factorisation, 2n² for each column of a right-hand side.

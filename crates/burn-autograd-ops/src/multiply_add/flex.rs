@@ -23,6 +23,9 @@ impl MultiplyAddOps for Flex {
         match w.dtype() {
             DType::F32 => forward::<f32>([w, x, b], shapes),
             DType::F64 => forward::<f64>([w, x, b], shapes),
+            DType::F16 | DType::BF16 => {
+                flex::in_single([w, x, b], |operands| forward::<f32>(operands, shapes))
+            }
             _ => spec::forward::<Self>(w, x, b),
         }
     }
@@ -36,6 +39,11 @@ impl MultiplyAddOps for Flex {
         needs.gradients(match grad.dtype() {
             DType::F32 => backward::<f32>(grad, w, x, shapes, needs),
             DType::F64 => backward::<f64>(grad, w, x, shapes, needs),
+            half @ (DType::F16 | DType::BF16) => {
+                let [w, x] = [w, x].map(|factor| factor.map(flex::single));
+                backward::<f32>(flex::single(grad), w, x, shapes, needs)
+                    .map(|found| found.map(|found| flex::rounded(found, half)))
+            }
             _ => spec::backward::<Self>(grad, w, x, shapes, needs),
         })
     }

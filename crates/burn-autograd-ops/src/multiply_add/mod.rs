@@ -6,16 +6,18 @@
 //! - **Domain**: all real numbers; smooth everywhere.
 //! - **Shapes**: equal ranks; in every dimension the sizes agree or are 1. The output has the common
 //!   shape, each gradient its argument's. A gradient that sums over nothing is 0.
-//! - **Data types**: the float types that the device computes with. Kernels: `f32` and `f64` on
-//!   Flex and NdArray, every float type of the adapter on wgpu, cuda, rocm, metal; with Burn's fusion
-//!   its compiler makes them, of this operation and its neighbours.
+//! - **Data types**: the float types that the device computes with: `f32` and `f64` on NdArray, `f16`
+//!   and `bf16`, too, on Flex, where these are computed in `f32`. Kernels: all of them there, and every
+//!   float type of the adapter on wgpu, cuda, rocm, metal; with Burn's fusion its compiler makes them, of
+//!   this operation and its neighbours.
 //! - **Cost**: one pass over memory forward; backward one for all gradients on Flex and NdArray. The
 //!   CubeCL kernel gives the products with both factors in one pass, and each gradient of an argument that
 //!   was broadcast takes Burn's sum besides.
 //! - **Accuracy**: on Flex and NdArray at most 2 units in the last place of |w·x| + |b| (1.0 was measured
-//!   against 77 digits); gradients that are not summed are rounded once.
-//! - **Sums** of a broadcast gradient run in `f64` on Flex and NdArray, for `f32` and `f64`, so that
-//!   in `f32` they lose nothing over millions of terms. Everywhere else they are Burn's, in the data type.
+//!   against 77 digits); gradients that are not summed are rounded once. In `f16` and `bf16` on Flex values
+//!   and gradients are computed in `f32` and rounded once, sums included.
+//! - **Sums** of a broadcast gradient run in `f64` on Flex and NdArray, for every data type, so
+//!   that in `f32` and below they lose nothing over millions of terms. Everywhere else they are Burn's, in the data type.
 //! - **Tracking**: each of `w`, `x`, `b` may be untracked; only the needed gradients are computed,
 //!   and only the factors that they need are saved, through Burn's checkpointer.
 

@@ -12,6 +12,9 @@ impl PolynomialOps for Flex {
         match x.dtype() {
             DType::F32 => forward::<f32>(x, coefficients),
             DType::F64 => forward::<f64>(x, coefficients),
+            DType::F16 | DType::BF16 => {
+                flex::in_single([x, coefficients], |[x, c]| forward::<f32>(x, c))
+            }
             _ => spec::forward::<Self>(x, coefficients),
         }
     }
@@ -25,6 +28,11 @@ impl PolynomialOps for Flex {
         match x.dtype() {
             DType::F32 => backward::<f32>(x, coefficients, grad, needs),
             DType::F64 => backward::<f64>(x, coefficients, grad, needs),
+            half @ (DType::F16 | DType::BF16) => {
+                let [x, c, grad] = [x, coefficients, grad].map(flex::single);
+                let Floats(gradients) = backward::<f32>(x, c, grad, needs);
+                Floats(gradients.into_iter().map(|found| flex::rounded(found, half)).collect())
+            }
             _ => spec::backward::<Self>(x, coefficients, grad, needs),
         }
     }

@@ -5,11 +5,12 @@
 //! - **Domain**: all real numbers. NaN gives NaN, and passes the gradient, as in PyTorch; −0 gives 0.
 //!   Adapters may assume that there is no NaN, so that this holds on the CPU backends only.
 //! - **Shapes**: any rank, any shape, also empty; the output has the input's.
-//! - **Data types**: the float types that the device computes with. Kernels: `f32` and `f64` on
-//!   Flex and NdArray, every float type of the adapter on wgpu, cuda, rocm, metal; with Burn's fusion
-//!   its compiler makes them, of this operation and its neighbours.
+//! - **Data types**: the float types that the device computes with: `f32` and `f64` on NdArray, `f16`
+//!   and `bf16`, too, on Flex, where these are computed in `f32`. Kernels: all of them there, and every
+//!   float type of the adapter on wgpu, cuda, rocm, metal; with Burn's fusion its compiler makes them, of
+//!   this operation and its neighbours.
 //! - **Cost**: one pass over memory forward, one backward.
-//! - **Accuracy**: exact, value and gradient.
+//! - **Accuracy**: exact, value and gradient, in every data type.
 //! - **Saved**: the input, through Burn's checkpointer. Under gradient checkpointing the output is
 //!   recomputed.
 //!

@@ -12,7 +12,8 @@
 //! - **Data types**: the float types that the device computes with; see [`lu`](crate::lu) for
 //!   `f16` and `bf16`.
 //! - **Accuracy**: ‖A·X − B‖ ≤ 3n³·ρ·ε·‖A‖·‖X‖ (tested), so that X is off by at most the condition number times
-//!   that; see [`condition_estimate`](mod@crate::condition_estimate).
+//!   that; see [`condition_estimate`](mod@crate::condition_estimate). In `f16` and `bf16`, whose factors are
+//!   rounded, ε is a unit of these types.
 //! - **Cost**: ⅔n³ + 2n²k operations forward, 2n²k for B̄ and as many again for Ā.
 //! - **Saved**: A, B's solution if the gradient of A is needed, and the factors.
 

@@ -15,6 +15,9 @@ impl SumSquaredErrorOps for Flex {
         match prediction.dtype() {
             DType::F32 => forward::<f32>(prediction, target),
             DType::F64 => forward::<f64>(prediction, target),
+            DType::F16 | DType::BF16 => {
+                flex::in_single([prediction, target], |[p, t]| forward::<f32>(p, t))
+            }
             _ => spec::forward::<Self>(prediction, target),
         }
     }
@@ -27,6 +30,7 @@ impl SumSquaredErrorOps for Flex {
         let scale = match grad.dtype() {
             DType::F32 => flex::slice::<f32>(&grad.to_contiguous())[0].to_f64(),
             DType::F64 => flex::slice::<f64>(&grad.to_contiguous())[0],
+            DType::F16 | DType::BF16 => flex::slice::<f32>(&flex::single(grad.clone()))[0].to_f64(),
             _ => return spec::backward::<Self>(prediction, target, grad),
         };
         flex::map(Backward(scale), [prediction, target])

@@ -9,8 +9,8 @@ use super::Real;
 use super::cpu::{self, Map};
 use super::matrices::Matrices;
 
-/// Runs `map` over tensors of one shape, in `f32` or `f64`; gives the tensors back if they have
-/// another data type. A contiguous operand that nobody else holds is overwritten.
+/// Runs `map` over tensors of one shape, of a smaller type in `f32`; gives the tensors back if they
+/// are no floats that there is a kernel for. A contiguous operand that nobody else holds is overwritten.
 pub(crate) fn map<M: Map<K>, const K: usize>(
     map: M,
     inputs: [FlexTensor; K],
@@ -18,6 +18,9 @@ pub(crate) fn map<M: Map<K>, const K: usize>(
     match inputs[0].dtype() {
         DType::F32 => Ok(map_as::<f32, M, K>(map, inputs)),
         DType::F64 => Ok(map_as::<f64, M, K>(map, inputs)),
+        DType::F16 | DType::BF16 => {
+            Ok(in_single(inputs, |inputs| map_as::<f32, M, K>(map, inputs)))
+        }
         _ => Err(inputs),
     }
 }
@@ -99,8 +102,17 @@ pub(crate) fn in_single<const K: usize>(
     function: impl FnOnce([FlexTensor; K]) -> FlexTensor,
 ) -> FlexTensor {
     let dtype = tensors[0].dtype();
-    let result = function(tensors.map(|tensor| Flex::float_cast(tensor, FloatDType::F32)));
-    Flex::float_cast(result, dtype.into())
+    rounded(function(tensors.map(single)), dtype)
+}
+
+/// The same numbers in `f32`.
+pub(crate) fn single(tensor: FlexTensor) -> FlexTensor {
+    Flex::float_cast(tensor, FloatDType::F32)
+}
+
+/// The numbers rounded to a smaller type.
+pub(crate) fn rounded(tensor: FlexTensor, dtype: DType) -> FlexTensor {
+    Flex::float_cast(tensor, dtype.into())
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ pub(crate) mod lanes;
 pub(crate) mod matrices;
 #[cfg(feature = "ndarray")]
 pub(crate) mod ndarray;
+mod precision;
 pub(crate) mod product;
 mod real;
 #[cfg(feature = "router")]
@@ -20,6 +21,7 @@ use burn::backend::{DispatchTensor, TensorMetadata};
 use burn::tensor::Shape;
 use burn_autograd_core::{Error, ErrorKind, check};
 
+pub(crate) use precision::{cast, wide};
 pub(crate) use real::Real;
 
 /// Whether there is nothing to compute. Burn 0.22.1's fusion loses results that are queued together

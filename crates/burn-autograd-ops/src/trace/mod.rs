@@ -6,7 +6,8 @@
 //!   gradient is 0, also where others are not finite.
 //! - **Shapes**: `[.., n, n]` gives `[.., 1, 1]`: the matrix dimensions stay, as in Burn's `sum_dim`.
 //!   The trace of a 0×0 matrix is 0.
-//! - **Data types**: the float types that the device computes with.
+//! - **Data types**: the float types that the device computes with: `f32` and `f64` on NdArray, `f16` and
+//!   `bf16`, too, on Flex.
 //! - **Accuracy**: on Flex (for `f16` and `bf16`, too) and on NdArray the sum runs in `f64` and is rounded
 //!   once: it is off by at most n·2⁻⁵³·Σ |aᵢᵢ| and that rounding. Elsewhere it is Burn's sum in the data
 //!   type. The gradient is exact.

@@ -4,7 +4,7 @@ use burn::tensor::DType;
 use burn_autograd_core::Floats;
 
 use super::{Needs, TraceInverseOps, kernel, spec};
-use crate::support::flex::{forwards, from_vec, matrices, rows_together};
+use crate::support::flex::{forwards, from_vec, matrices, rounded, rows_together, single};
 use crate::support::lanes::Lanes;
 
 type Parts = (FloatTensor<Flex>, FloatTensor<Flex>, FloatTensor<Flex>);
@@ -12,6 +12,10 @@ type Parts = (FloatTensor<Flex>, FloatTensor<Flex>, FloatTensor<Flex>);
 impl TraceInverseOps for Flex {
     fn trace_inverse_parts(a: FloatTensor<Self>, b: FloatTensor<Self>) -> Parts {
         match a.dtype() {
+            half @ (DType::F16 | DType::BF16) => {
+                let (y, packed, first) = Self::trace_inverse_parts(single(a), single(b));
+                (rounded(y, half), rounded(packed, half), rounded(first, half))
+            }
             // Matrices that are broadcast are factored once, which the parts do.
             _ if a.shape() != b.shape() => spec::parts::<Self>(a, b),
             DType::F32 => parts::<f32>(a, b),
@@ -23,6 +27,11 @@ impl TraceInverseOps for Flex {
     fn trace_inverse_backward(operands: Floats<Self>, needs: Needs) -> Floats<Self> {
         let shape = operands.0[4].shape();
         match operands.0[4].dtype() {
+            half @ (DType::F16 | DType::BF16) => {
+                let operands: Vec<_> = operands.0.into_iter().map(single).collect();
+                let Floats(gradients) = Self::trace_inverse_backward(Floats(operands), needs);
+                Floats(gradients.into_iter().map(|found| rounded(found, half)).collect())
+            }
             _ if operands.0[..2].iter().any(|operand| operand.shape() != shape) => {
                 spec::backward::<Self>(operands, needs)
             }

@@ -15,9 +15,10 @@
 //!   B that is broadcast is factored once. n and the batch may be 0.
 //! - **Data types**: the float types that the device computes with; see [`lu`](crate::lu) for
 //!   `f16` and `bf16`. Kernels that do everything to a matrix while it is in the cache: `f32` and
-//!   `f64` on Flex and NdArray.
+//!   `f64` on Flex and NdArray, `f16` and `bf16` on Flex in `f32`.
 //! - **Accuracy**: Y₁ is a solution with Bᵀ: ‖Y₁ᵀ·B − A‖ ≤ 3n³·ρ·ε·‖Y₁‖·‖B‖. tr(A) and ⟨G, B⟩ are summed in
-//!   `f64` on Flex and NdArray.
+//!   `f64` on Flex and NdArray. In `f16` and `bf16` on Flex the result is rounded once; the gradients read
+//!   the factors and Y₁, which were rounded, and are rounded themselves.
 //! - **Cost**: one factorisation, ⅔n³ operations; 2n³ for Y, 2n³ for Ā, and 2n³ more for B̄. There is
 //!   no inverse.
 //! - **Saved**: B and its factors; where B is tracked, A and Y₁, too: Y − tr(A)·B would lose digits where
