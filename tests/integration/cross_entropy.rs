@@ -760,14 +760,17 @@ fn half_precision_is_rounded_once() {
     }
 }
 
-/// What the documentation says was measured in `f32`: the loss and the gradient in units in the last place,
-/// and the gradient at the target, a difference, in shares of the cotangent. (In `accuracy` there is
+/// What the documentation promises in `f32`: the loss and the gradient in units in the last place, and the
+/// gradient at the target, a difference, in shares of the cotangent. (In `accuracy` there is
 /// `f64`, and a smaller problem in both against 77 digits.)
 ///
-/// What it promises is 22 units: with |x − m| ≤ 20, that difference is off by half a unit of 16, 2⁻²⁰, and so
+/// 22 units: with |x − m| ≤ 20, that difference is off by half a unit of 16, 2⁻²⁰, and so
 /// is eˣ⁻ᵐ, relatively: 16 of the smallest units that a number can have. The exponential adds 2, the sum 2, two
 /// products 1 each.
-const MEASURED: [f64; 3] = [22.0, 22.0, 1e-7];
+const PROMISED: [f64; 3] = [22.0, 22.0, 1e-7];
+
+/// What the documentation says was measured; half a unit of the last digit more.
+const MEASURED: [f64; 3] = [3.75, 18.25, 6.5e-8];
 
 #[test]
 fn how_accurate_it_is() {
@@ -811,9 +814,11 @@ fn how_accurate_it_is() {
         if std::env::var("BURN_AUTOGRAD_SHOW").is_ok() {
             eprintln!("{device:?}: {loss} {gradient} {at_target:e}");
         }
-        assert!(loss <= MEASURED[0], "loss: {loss} units in the last place");
-        assert!(gradient <= MEASURED[1], "gradient: {gradient} units in the last place");
-        assert!(at_target <= MEASURED[2], "gradient at the target: {at_target:e} of the cotangent");
+        for limits in [PROMISED, MEASURED] {
+            assert!(loss <= limits[0], "loss: {loss} units in the last place");
+            assert!(gradient <= limits[1], "gradient: {gradient} units in the last place");
+            assert!(at_target <= limits[2], "at the target: {at_target:e} of the cotangent");
+        }
     }
 }
 

@@ -14,11 +14,13 @@
 //!   and `bf16`. No logarithm in `f64` on wgpu, whose languages have none.
 //! - **Range**: the determinant over- and underflows where the product of the pivots does, for large
 //!   n soon; its logarithm does not.
-//! - **Accuracy**: that of the determinant of a matrix at most 3n³·ρ·ε·‖A‖ away (see
-//!   [`lu`](crate::lu)): relative errors are that times the condition number. Products, and sums of
-//!   logarithms, run in `f64` on Flex and NdArray. In `f16` and `bf16` on Flex the n pivots are rounded, each
-//!   by half a unit, and the result once more; gradients of determinants up to n = 3 are computed in `f32`
-//!   and rounded once, everywhere.
+//! - **Accuracy**: that of the determinant of a matrix at most 3n³·ρ·ε·‖A‖ away (see [`lu`](crate::lu)):
+//!   relative errors are that times the condition number. For n = 6 and a good condition det was off by at
+//!   most 3.1 units in the last place and its gradient by 4.1 of its largest number, the logarithm by 1.2
+//!   and its gradient by 2.6 (measured against 77 digits). Products, and sums of logarithms, run in `f64`
+//!   on Flex and NdArray. In `f16` and `bf16` on Flex the n pivots are rounded, each by half a unit, and
+//!   the result once more; gradients of determinants up to n = 3 are computed in `f32` and rounded once,
+//!   everywhere.
 //! - **Cost**: ⅔n³ operations for the factorisation, and n products. The gradient takes some products
 //!   of the entries up to n = 3, and beyond that, as always for the logarithm, a solution with the
 //!   identity, 2n³.

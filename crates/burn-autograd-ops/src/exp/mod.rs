@@ -2,8 +2,8 @@
 //!
 //! - **Domain**: all real numbers; smooth everywhere. Overflows to ∞ above 88.72 (`f32`) and 709.78
 //!   (`f64`), goes through the subnormal numbers to 0 below −87.3 and −708.4; NaN gives NaN.
-//! - **Accuracy**: within two units in the last place on Flex and NdArray over the whole range (0.92 was
-//!   measured against 77 digits in `f32`, 0.91 in `f64`; the gradient 1.5). In
+//! - **Accuracy**: within two units in the last place on Flex and NdArray over the whole range (0.9 was
+//!   measured against 77 digits in `f32` and in `f64`; the gradient 1.5). In
 //!   `f16` and `bf16` on Flex the value is rounded once, to half a unit, and the gradient is a product with
 //!   that, within 1.5 units. On a GPU it is what the adapter's own exponential gives, which WGSL bounds by
 //!   3 + 2|x| units.
