@@ -48,12 +48,11 @@ where
     let edge = Edge::operation(rule.name(), parents, M, move |arrived| recorded.backward(arrived));
     let mut index = 0;
     outputs.map(|output| {
-        let tensor = output.into_raw();
         index += 1;
         if !rule.differentiable(index - 1) {
-            return Var::new(tensor);
+            return output.constant();
         }
-        Var::placed(tensor, Edge { node: edge.node.clone(), output: index - 1 })
+        output.at(Edge { node: edge.node.clone(), output: index - 1 })
     })
 }
 
@@ -80,9 +79,9 @@ pub(crate) fn refuse_leak<B: Backend>(name: &str, part: &'static str, var: &Var<
 enum Stored<B: Backend> {
     Input(usize),
     /// One that has a derivative.
-    Output(usize, FloatTensor<B>),
+    Output(usize, Var<B>),
     /// With whether it has to be computed again in any case.
-    Intermediate(FloatTensor<B>, bool),
+    Intermediate(Var<B>, bool),
 }
 
 /// What the backward of a recorded rule needs.
@@ -103,16 +102,18 @@ impl<B: Backend, R: Rule<B, N, M>, const N: usize, const M: usize> Recorded<B, R
         let stored: Few<_> = context
             .kept
             .into_iter()
+            // The tape must not hold itself.
+            .map(Var::constant_like)
             .map(|kept| match kept.origin() {
                 Origin::Input(index) => Stored::Input(index),
-                Origin::Again => Stored::Intermediate(kept.into_raw(), true),
+                Origin::Again => Stored::Intermediate(kept, true),
                 // An output without derivative has no place on the tape. To a second derivative it is
                 // an intermediate.
                 origin => match (0..M).find(|&output| {
                     outputs[output].origin() == origin && rule.differentiable(output)
                 }) {
-                    Some(output) => Stored::Output(output, kept.into_raw()),
-                    None => Stored::Intermediate(kept.into_raw(), false),
+                    Some(output) => Stored::Output(output, kept),
+                    None => Stored::Intermediate(kept, false),
                 },
             })
             .collect();
@@ -160,10 +161,10 @@ impl<B: Backend, R: Rule<B, N, M>, const N: usize, const M: usize> Recorded<B, R
                 let input = self.inputs[*index].as_ref().expect("a kept input is held");
                 input.as_placed_input(*index)
             }
-            Stored::Output(index, tensor) => arrived.output(*index, tensor.clone()),
-            Stored::Intermediate(tensor, _) => match fresh.get(position) {
+            Stored::Output(index, kept) => arrived.output(*index, kept),
+            Stored::Intermediate(kept, _) => match fresh.get(position) {
                 Some(again) if self.depends(again) => again.clone(),
-                _ => Var::new(tensor.clone()),
+                _ => kept.constant(),
             },
         };
         let tensors = self.stored.iter().enumerate().map(tensor).map(strip).collect();
@@ -226,7 +227,7 @@ impl<B: Backend, R: Rule<B, N, M>, const N: usize, const M: usize> Recorded<B, R
                 if let Stored::Intermediate(kept, _) = stored
                     && self.depends(again)
                 {
-                    self.check_again(position, kept, again)?;
+                    self.check_again(position, kept.raw(), again)?;
                 }
             }
         }

@@ -17,13 +17,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use burn::backend::Backend;
-use burn::backend::tensor::FloatTensor;
 use smallvec::{SmallVec, smallvec};
 
 use crate::{Error, ErrorKind, Var};
 
-/// A list that most often has one to four entries, which then need no memory of their own.
-pub(crate) type Few<T> = SmallVec<[T; 4]>;
+/// A list that most often has one or two entries, which then need no memory of their own. No more: what
+/// holds it is moved a lot.
+pub(crate) type Few<T> = SmallVec<[T; 2]>;
+
+/// One that stays where it is made.
+type Many<T> = SmallVec<[T; 8]>;
 
 /// A new number, larger than all before: nodes in this order are in topological order.
 pub(crate) fn fresh() -> u64 {
@@ -152,8 +155,8 @@ impl<B: Backend> Arrived<'_, B> {
     }
 
     /// An output, with its place on the tape: a derivative may refer to it.
-    pub(crate) fn output(&self, index: usize, tensor: FloatTensor<B>) -> Var<B> {
-        Var::placed(tensor, Edge { node: self.node.clone(), output: index })
+    pub(crate) fn output(&self, index: usize, kept: &Var<B>) -> Var<B> {
+        kept.clone().at(Edge { node: self.node.clone(), output: index })
     }
 
     /// The places of the node's inputs.
@@ -256,11 +259,11 @@ pub(crate) fn sweep<B: Backend>(
 ) -> Result<Vec<Option<Var<B>>>, Error> {
     let (edges, cotangents): (Few<Edge<B>>, Few<Var<B>>) = roots.into_iter().unzip();
     let reached = Reached::from(&edges);
-    let mut asked = few(reached.slots, false);
+    let mut asked = many(reached.slots, false);
     let wanted: Few<Option<usize>> = wanted.iter().map(|edge| reached.slot(edge)).collect();
     wanted.iter().flatten().for_each(|&slot| asked[slot] = true);
     // Which nodes lead to something that is asked for.
-    let mut leads = few(reached.nodes.len(), false);
+    let mut leads = many(reached.nodes.len(), false);
     let is_on_the_way = |leads: &[bool], edge: &Edge<B>| {
         let position = reached.positions[&edge.node.id];
         leads[position] || asked[reached.nodes[position].1 + edge.output]
@@ -269,7 +272,7 @@ pub(crate) fn sweep<B: Backend>(
         leads[position] = node.parents.iter().flatten().any(|edge| is_on_the_way(&leads, edge));
     }
 
-    let mut grads: Few<Option<Var<B>>> = (0..reached.slots).map(|_| None).collect();
+    let mut grads: Many<Option<Var<B>>> = (0..reached.slots).map(|_| None).collect();
     let add = |place: &mut Option<Var<B>>, grad: Var<B>| {
         *place = Some(match place.take() {
             Some(sum) => sum + grad,
@@ -313,7 +316,7 @@ pub(crate) fn sweep<B: Backend>(
 /// Everything that some places of the tape depend on, these included.
 struct Reached<'a, B: Backend> {
     /// In topological order, each with the slot of its first output.
-    nodes: Few<(&'a Arc<Node<B>>, usize)>,
+    nodes: Many<(&'a Arc<Node<B>>, usize)>,
     /// By the nodes' numbers.
     positions: HashMap<u64, usize, BuildHasherDefault<Number>>,
     /// One for each output of each node.
@@ -322,9 +325,9 @@ struct Reached<'a, B: Backend> {
 
 impl<'a, B: Backend> Reached<'a, B> {
     fn from(roots: &'a [Edge<B>]) -> Self {
-        let mut nodes = Few::new();
+        let mut nodes = Many::new();
         let mut positions = HashMap::default();
-        let mut pending: Few<&'a Arc<Node<B>>> = roots.iter().map(|edge| &edge.node).collect();
+        let mut pending: Many<&'a Arc<Node<B>>> = roots.iter().map(|edge| &edge.node).collect();
         while let Some(node) = pending.pop() {
             if positions.insert(node.id, 0).is_none() {
                 pending.extend(node.parents.iter().flatten().map(|edge| &edge.node));
@@ -366,7 +369,7 @@ impl Hasher for Number {
     }
 }
 
-fn few<T: Clone>(count: usize, value: T) -> Few<T> {
+fn many<T: Clone>(count: usize, value: T) -> Many<T> {
     smallvec![value; count]
 }
 
@@ -377,7 +380,7 @@ fn few<T: Clone>(count: usize, value: T) -> Few<T> {
 pub(crate) fn older<B: Backend>(outputs: &[Var<B>], leaves: &[Edge<B>]) -> Option<String> {
     let first = leaves.iter().map(|leaf| leaf.node.id).min()?;
     let mut seen: HashSet<u64, BuildHasherDefault<Number>> = HashSet::default();
-    let mut pending: Few<&Arc<Node<B>>> =
+    let mut pending: Many<&Arc<Node<B>>> =
         outputs.iter().filter_map(|output| Some(&output.edge()?.node)).collect();
     while let Some(node) = pending.pop() {
         if node.id < first {

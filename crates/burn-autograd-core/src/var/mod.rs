@@ -330,12 +330,12 @@ impl<B: Backend> Var<B> {
         }
         let saved = save(&inputs);
         let parents = inputs.iter().map(|input| input.edge.clone()).collect();
-        let tensor = forward(inputs.map(Self::into_raw));
+        let output = Self::made(forward(inputs.map(Self::into_raw)));
         let edge = Edge::operation(name, parents, 1, move |mut arrived| {
             let needs = std::array::from_fn(|index| arrived.needs[index]);
             Ok(derivative(&saved, arrived.grad(), needs).into_iter().collect())
         });
-        Self::placed(tensor, edge)
+        output.at(edge)
     }
 
     /// An operation with one input whose derivative is best told by its output.
@@ -346,17 +346,17 @@ impl<B: Backend> Var<B> {
         forward: impl FnOnce(FloatTensor<B>) -> FloatTensor<B>,
         derivative: impl Fn(Self, Self) -> Self + Send + Sync + 'static,
     ) -> Self {
-        let tensor = forward(input.raw().clone());
+        let output = Self::made(forward(input.raw().clone()));
         if !input.is_recorded() {
-            return Self::made(tensor);
+            return output;
         }
-        let kept = tensor.clone();
+        let kept = output.clone();
         let edge = Edge::operation(name, smallvec![input.edge.clone()], 1, move |mut arrived| {
             let grad = arrived.grad();
-            let output = arrived.output(0, kept.clone());
+            let output = arrived.output(0, &kept);
             Ok(smallvec![Some(derivative(output, grad))])
         });
-        Self::placed(tensor, edge)
+        output.at(edge)
     }
 }
 

@@ -102,18 +102,22 @@ pub trait LinearOps: Backend {
     #[cfg(feature = "autodiff")]
     #[fusion(default)]
     fn linear_vjp(#[extension_type] operands: Floats<Self>) -> Floats<Self> {
-        use burn_autograd_core::rule_product;
+        use burn_autograd_core::explicit_product as product;
         let mut operands = operands.0;
-        let grad = Some(operands.remove(0));
+        let grad = [operands.remove(0)];
+        let needs = Needs { x: true, weight: true, bias: operands.len() == 3 };
+        let backward =
+            |x, weight, grad| Self::linear_backward(Floats(vec![grad, weight, x]), needs);
         let operands = Floats::<Self>(operands);
-        match operands.0.len() {
-            2 => {
-                Floats(rule_product::<Self, _, 2, 1>(&Affine, operands.into_array(), [grad]).into())
-            }
-            _ => {
-                Floats(rule_product::<Self, _, 3, 1>(&Affine, operands.into_array(), [grad]).into())
-            }
-        }
+        let gradients = if needs.bias {
+            let run =
+                |[x, weight, _]: [_; 3], [grad]: [_; 1]| backward(x, weight, grad).into_array();
+            product::<Self, 3, 1>(run, operands.into_array(), grad).into()
+        } else {
+            let run = |[x, weight]: [_; 2], [grad]: [_; 1]| backward(x, weight, grad).into_array();
+            product::<Self, 2, 1>(run, operands.into_array(), grad).into()
+        };
+        Floats(gradients)
     }
 }
 

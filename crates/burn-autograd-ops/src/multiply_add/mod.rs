@@ -131,10 +131,14 @@ pub trait MultiplyAddOps: Backend {
         b: FloatTensor<Self>,
         grad: FloatTensor<Self>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        let [dw, dx, db] = burn_autograd_core::rule_product::<Self, _, _, _>(
-            &MultiplyAdd,
+        let shapes = [w.shape(), x.shape(), b.shape()];
+        let [dw, dx, db] = burn_autograd_core::explicit_product::<Self, 3, 1>(
+            |[w, x, _], [grad]| {
+                let needs = Needs { w: true, x: true, b: true };
+                Self::multiply_add_backward(Floats(vec![grad, w, x]), shapes, needs).into_array()
+            },
             [w, x, b],
-            [Some(grad)],
+            [grad],
         );
         (dw, dx, db)
     }

@@ -80,10 +80,15 @@ pub trait SumSquaredErrorOps: Backend {
         target: FloatTensor<Self>,
         grad: FloatTensor<Self>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        let [dp, dt] = burn_autograd_core::rule_product::<Self, _, _, _>(
-            &SumSquaredError,
+        let [dp, dt] = burn_autograd_core::explicit_product::<Self, 2, 1>(
+            |[p, t], [grad]| {
+                let dp = Var::<Self>::new(Self::sum_squared_error_backward(p, t, grad));
+                // Nothing is queued on an empty tensor.
+                let dt = if dp.shape().num_elements() == 0 { dp.clone() } else { -&dp };
+                [dp, dt].map(Var::into_primitive)
+            },
             [prediction, target],
-            [Some(grad)],
+            [grad],
         );
         (dp, dt)
     }
