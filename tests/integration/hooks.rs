@@ -319,7 +319,26 @@ fn anomaly_mode_names_the_operations_with_kernels() {
         // What makes the gradient infinite before is not this operation's fault.
         let spoiled = overflow(&singular) * f64::INFINITY;
         let fine = logarithm(&large.clone().slice([0..1, 0..1]));
+        // Products run the backward at once.
+        let x = large.clone().inner();
+        let product = |cotangent: f64| {
+            message(|| {
+                drop(burn_autograd::ops::exp::exp_vjp(x.clone(), x.ones_like() * cotangent));
+            })
+        };
+        let overflow_at_once = product(1.0);
+        let kept = message(|| {
+            let y = Tensor::<2>::ones([1, 1], (&x.device(), DType::F64));
+            drop(burn_autograd::ops::det::log_abs_det_vjp(singular.clone().inner(), y));
+        });
+        let spoiled_product = x.clone() * f64::INFINITY;
+        let spoiled_product = burn_autograd::ops::exp::exp_vjp(x.clone(), spoiled_product);
         drop(mode);
+        for (text, name) in [(overflow_at_once, "exp"), (kept, "log_abs_det")] {
+            let start = format!("{name}: argument `gradient of input 0`: expected finite numbers");
+            assert!(text.starts_with(&start), "{text}");
+        }
+        assert_eq!(numbers(spoiled_product), [f64::INFINITY; 2]);
         let text = message(|| drop(overflows.backward()));
         assert!(text.starts_with("exp: argument `gradient of input 0`"), "{text}");
         assert!(text.contains("NaN or infinity"), "{text}");

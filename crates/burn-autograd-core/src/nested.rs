@@ -7,7 +7,7 @@ use burn::backend::{Autodiff, AutodiffBackend, Backend, TensorMetadata};
 use crate::rule::{Meta, Metas, check_gradient};
 use crate::var::empty;
 use crate::var::layout::for_anything;
-use crate::{Context, Rule, Saved, Var, watchdog};
+use crate::{Context, Rule, Saved, Var, anomaly, watchdog};
 
 /// The vector-Jacobian product of a composition, on the primitives of one backend.
 ///
@@ -83,7 +83,8 @@ pub fn vector_jacobian_product<B: Backend, const N: usize, const M: usize>(
 /// # Panics
 ///
 /// If a cotangent does not have its output's shape, or the rule returns a gradient whose shape, data
-/// type or device is not its input's.
+/// type or device is not its input's; and in [`AnomalyMode`](crate::AnomalyMode), if a gradient is not
+/// finite though the cotangents are.
 ///
 /// ```
 /// # #[cfg(feature = "flex")] {
@@ -146,6 +147,7 @@ pub fn rule_product<B: Backend, R: Rule<B, N, M>, const N: usize, const M: usize
         metas: metas.clone(),
     };
     drop(outputs);
+    let finite = were_finite::<B>(cotangents.iter().flatten());
     let cotangents = cotangents.map(|cotangent| Some(Var::new(for_anything::<B>(cotangent?))));
     let found = rule.backward_partial(saved, cotangents);
     let mut index = 0;
@@ -156,7 +158,9 @@ pub fn rule_product<B: Backend, R: Rule<B, N, M>, const N: usize, const M: usize
         if let Err(error) = check_gradient::<B>(&name, index - 1, input, grad.raw()) {
             panic!("{error}");
         }
-        for_anything::<B>(grad.into_raw())
+        let grad = for_anything::<B>(grad.into_raw());
+        refuse_anomaly::<B>(finite, &name, index - 1, &grad);
+        grad
     })
 }
 
@@ -164,7 +168,12 @@ pub fn rule_product<B: Backend, R: Rule<B, N, M>, const N: usize, const M: usize
 /// inputs: that backward, between tensors that lie in memory as Burn's kernels need them.
 ///
 /// Where no cotangent has an element the gradients are zeros, and `backward` does not run. On an autodiff
-/// backend the result is tracked if `backward` is made of operations that are.
+/// backend the result is tracked if `backward` is made of operations that are. `operation` is the name that
+/// [`AnomalyMode`](crate::AnomalyMode) gives it.
+///
+/// # Panics
+///
+/// In `AnomalyMode`, if a gradient is not finite though the cotangents are.
 ///
 /// ```
 /// # #[cfg(feature = "flex")] {
@@ -176,6 +185,7 @@ pub fn rule_product<B: Backend, R: Rule<B, N, M>, const N: usize, const M: usize
 /// let tensor = |values| Tensor::<1>::from_floats(values, &Device::flex()).into_dispatch();
 /// // −x, with derivative −1.
 /// let [dx] = explicit_product::<Dispatch, 1, 1>(
+///     "negate",
 ///     |[_], [g]| [Dispatch::float_neg(g)],
 ///     [tensor([3.0, -1.0])],
 ///     [tensor([1.0, 10.0])],
@@ -185,6 +195,7 @@ pub fn rule_product<B: Backend, R: Rule<B, N, M>, const N: usize, const M: usize
 /// # }
 /// ```
 pub fn explicit_product<B: Backend, const N: usize, const M: usize>(
+    operation: &'static str,
     backward: impl FnOnce([FloatTensor<B>; N], [FloatTensor<B>; M]) -> [FloatTensor<B>; N],
     inputs: [FloatTensor<B>; N],
     cotangents: [FloatTensor<B>; M],
@@ -193,7 +204,26 @@ pub fn explicit_product<B: Backend, const N: usize, const M: usize>(
     if cotangents.iter().all(|cotangent| cotangent.shape().num_elements() == 0) {
         return inputs.map(|input| empty::zeros::<B>(input.shape(), &input));
     }
-    backward(inputs, cotangents.map(for_anything::<B>)).map(for_anything::<B>)
+    let finite = were_finite::<B>(cotangents.iter());
+    let gradients = backward(inputs, cotangents.map(for_anything::<B>)).map(for_anything::<B>);
+    for (index, gradient) in gradients.iter().enumerate() {
+        refuse_anomaly::<B>(finite, operation, index, gradient);
+    }
+    gradients
+}
+
+/// Whether the gradients of finite cotangents have to be looked at.
+fn were_finite<'a, B: Backend>(cotangents: impl Iterator<Item = &'a FloatTensor<B>>) -> bool {
+    anomaly::enabled()
+        && cotangents
+            .map(|tensor| Var::<B>::new(tensor.clone()))
+            .all(|var| anomaly::is_finite(&var))
+}
+
+fn refuse_anomaly<B: Backend>(finite: bool, name: &str, index: usize, grad: &FloatTensor<B>) {
+    if finite && !anomaly::is_finite(&Var::<B>::new(grad.clone())) {
+        panic!("{}", anomaly::error_somewhere(name.to_owned().into(), index));
+    }
 }
 
 fn zeros_like<B: Backend>(tensor: &FloatTensor<B>) -> FloatTensor<B> {

@@ -67,6 +67,7 @@ pub trait ExpOps: Backend {
     #[fusion(default)]
     fn exp_vjp(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
         let [dx] = burn_autograd_core::explicit_product::<Self, 1, 1>(
+            "exp",
             |[x], [grad]| [Self::exp_backward(Self::exp(x), grad)],
             [x],
             [grad],

@@ -67,6 +67,7 @@ pub trait LegendreP3Ops: Backend {
     #[fusion(default)]
     fn legendre_p3_vjp(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
         let [dx] = burn_autograd_core::explicit_product::<Self, 1, 1>(
+            "legendre_p3",
             |[x], [grad]| [Self::legendre_p3_backward(x, grad)],
             [x],
             [grad],

@@ -112,10 +112,10 @@ pub trait LinearOps: Backend {
         let gradients = if needs.bias {
             let run =
                 |[x, weight, _]: [_; 3], [grad]: [_; 1]| backward(x, weight, grad).into_array();
-            product::<Self, 3, 1>(run, operands.into_array(), grad).into()
+            product::<Self, 3, 1>("linear", run, operands.into_array(), grad).into()
         } else {
             let run = |[x, weight]: [_; 2], [grad]: [_; 1]| backward(x, weight, grad).into_array();
-            product::<Self, 2, 1>(run, operands.into_array(), grad).into()
+            product::<Self, 2, 1>("linear", run, operands.into_array(), grad).into()
         };
         Floats(gradients)
     }

@@ -133,6 +133,7 @@ pub trait MultiplyAddOps: Backend {
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         let shapes = [w.shape(), x.shape(), b.shape()];
         let [dw, dx, db] = burn_autograd_core::explicit_product::<Self, 3, 1>(
+            "multiply_add",
             |[w, x, _], [grad]| {
                 let needs = Needs { w: true, x: true, b: true };
                 Self::multiply_add_backward(Floats(vec![grad, w, x]), shapes, needs).into_array()

@@ -91,6 +91,7 @@ pub trait PolynomialOps: Backend {
         grad: FloatTensor<Self>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let [dx, dc] = burn_autograd_core::explicit_product::<Self, 2, 1>(
+            "polynomial",
             |[x, c], [grad]| {
                 let needs = Needs { x: true, coefficients: true };
                 Self::polynomial_backward(x, c, grad, needs).into_array()

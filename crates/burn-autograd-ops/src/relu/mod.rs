@@ -71,6 +71,7 @@ pub trait ReluOps: Backend {
     #[fusion(default)]
     fn self_defined_relu_vjp(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
         let [dx] = burn_autograd_core::explicit_product::<Self, 1, 1>(
+            "relu",
             |[x], [grad]| [Self::self_defined_relu_backward(x, grad)],
             [x],
             [grad],

@@ -81,6 +81,7 @@ pub trait SumSquaredErrorOps: Backend {
         grad: FloatTensor<Self>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         let [dp, dt] = burn_autograd_core::explicit_product::<Self, 2, 1>(
+            "sum_squared_error",
             |[p, t], [grad]| {
                 let dp = Var::<Self>::new(Self::sum_squared_error_backward(p, t, grad));
                 // Nothing is queued on an empty tensor.
