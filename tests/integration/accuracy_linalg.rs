@@ -82,11 +82,13 @@ fn inverse_of(a: &[Exact]) -> Matrix {
     eliminated(a, &identity()).0
 }
 
+/// The value and the gradients, from one matrix of each input and of the cotangent.
+type Reference = fn(&[Matrix], &[Exact]) -> (Matrix, Vec<Matrix>);
+
 struct Measured {
     name: &'static str,
     operation: fn(&[Tensor<3>]) -> Tensor<3>,
-    /// The value and the gradients, from one matrix of each input and of the cotangent.
-    reference: fn(&[Matrix], &[Exact]) -> (Matrix, Vec<Matrix>),
+    reference: Reference,
     /// The columns of each input, and what is added on its diagonal.
     inputs: Vec<(usize, f64)>,
     /// What the documentation says was measured: the worst of `f32` and `f64` on every backend, for values

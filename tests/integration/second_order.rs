@@ -87,7 +87,7 @@ fn a_product_of_a_rule_is_its_backward_and_differentiates() {
         assert_eq!(numbers(dx), [3.0, -40.0]);
 
         let text = crate::devices::message(|| {
-            drop(product(&rule, [&x, &y], [Some(&g), Some(&vector([1.0, 1.0]).slice([0..1]))]));
+            drop(product(&rule, [&x, &y], [Some(&g), Some(&vector([1.0, 1.0]).narrow(0, 0, 1))]));
         });
         assert_eq!(
             text,
