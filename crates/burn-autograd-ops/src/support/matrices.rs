@@ -59,6 +59,7 @@ impl<'a, T: Copy> Matrices<'a, T> {
     }
 
     /// Row-major ones, one after the other.
+    #[cfg(any(feature = "ndarray", test))]
     pub(crate) fn contiguous(data: &'a [T], shape: &[usize]) -> Self {
         Self::new(data, 0, shape, |dim| shape[dim + 1..].iter().product())
     }
