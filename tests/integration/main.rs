@@ -44,6 +44,7 @@ mod remote;
 mod second_order;
 mod solve;
 mod through;
+mod traced;
 mod transforms;
 mod values;
 mod variables;

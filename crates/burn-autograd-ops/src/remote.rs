@@ -58,6 +58,7 @@ all_ops!(
 /// Adds every operation to what a server, or an interpreter of captured graphs, can run on `B`.
 pub fn register<B: BackendIr + AllOps>(registry: &mut CustomOpRegistry<B>) {
     crate::cross_entropy::router::register(registry);
+    crate::det::router::register(registry);
     crate::exp::router::register(registry);
     crate::inverse::router::register(registry);
     crate::legendre_p3::router::register(registry);

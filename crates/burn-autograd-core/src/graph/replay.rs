@@ -489,12 +489,15 @@ impl Replay {
                 Value::Bool((self.mask(&or.lhs)? | self.mask(&or.rhs)?).into_primitive())
             }
             O::Custom(custom) => {
-                let inputs = custom.inputs.iter().map(|input| self.float(input).cloned());
-                let found = super::custom::run(
-                    &custom.id,
-                    inputs.collect::<Option<_>>()?,
-                    &custom.scalars,
-                )?;
+                let (mut floats, mut ints) = (Vec::new(), Vec::new());
+                for input in &custom.inputs {
+                    match self.values.get(&input.id.value())? {
+                        Value::Float(var) => floats.push(var.clone()),
+                        Value::Int(int) => ints.push(Index::new(int.clone())),
+                        Value::Bool(_) => return None,
+                    }
+                }
+                let found = super::custom::run(&custom.id, floats, ints, &custom.scalars)?;
                 return Some(found.into_iter().map(Value::Float).collect());
             }
             _ => return None,

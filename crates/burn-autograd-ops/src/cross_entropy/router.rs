@@ -6,9 +6,10 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::tensor::Shape;
 use burn_router::{BackendRouter, CustomOpRegistry, RouterChannel};
 
-use super::{CrossEntropyOps, wide};
+use super::{CrossEntropyOps, Reduction, Settings, wide};
 use crate::support::router::{like, send};
 
+const LOSS: &str = "burn_autograd::cross_entropy";
 const ROWS: &str = "burn_autograd::cross_entropy_rows";
 const BACKWARD: &str = "burn_autograd::cross_entropy_rows_backward";
 
@@ -28,7 +29,63 @@ fn decode(scalars: &[ScalarIr]) -> Numbers {
     (scalars[0].elem(), scalars[1].elem(), scalars[2].elem(), scalars[3].elem())
 }
 
+/// The same, and what becomes of the losses of the rows: whether they are reduced, and whether to the
+/// mean.
+fn encode_settings(settings: Settings) -> Vec<ScalarIr> {
+    let reduced = settings.reduction.is_some();
+    let mean = settings.reduction == Some(Reduction::Mean);
+    let mut numbers = encode(settings.rows());
+    numbers.extend([ScalarIr::Bool(reduced), ScalarIr::Bool(mean)]);
+    numbers
+}
+
+fn decode_settings(scalars: &[ScalarIr]) -> Settings {
+    let (weighted, ignores, ignore_index, label_smoothing) = decode(scalars);
+    let (reduced, mean): (bool, bool) = (scalars[4].elem(), scalars[5].elem());
+    let reduction = reduced.then_some(if mean { Reduction::Mean } else { Reduction::Sum });
+    Settings { reduction, ..Settings::of_rows(weighted, ignores, ignore_index, label_smoothing) }
+}
+
+/// Tells a trace what the loss is: that of the logits, with targets and class weights as constants.
+#[cfg(all(feature = "capture", feature = "autodiff"))]
+fn replay() {
+    use burn::backend::Dispatch;
+    use burn_autograd_core::{Index, Var, apply_rule, trace_operation};
+
+    use super::CrossEntropy;
+
+    trace_operation(LOSS, |floats, ints, scalars| {
+        let [logits, weight]: [Var; 2] = floats.try_into().ok()?;
+        let [targets]: [Index; 1] = ints.try_into().ok()?;
+        let settings = decode_settings(scalars);
+        let rule = CrossEntropy::<Dispatch> {
+            targets: targets.into_primitive(),
+            // Where there are no weights, any tensor was recorded in their place.
+            weight: settings
+                .weighted
+                .then(|| weight.detach().into_tensor::<1>().inner().into_dispatch()),
+            settings,
+        };
+        let [loss] = apply_rule::<Dispatch, _, 1, 1>(&rule, [logits]);
+        Some(vec![loss])
+    });
+}
+
 impl<C: RouterChannel> CrossEntropyOps for BackendRouter<C> {
+    fn cross_entropy(
+        logits: FloatTensor<Self>,
+        targets: IntTensor<Self>,
+        weight: FloatTensor<Self>,
+        settings: Settings,
+    ) -> FloatTensor<Self> {
+        #[cfg(all(feature = "capture", feature = "autodiff"))]
+        replay();
+        let count = if settings.reduction.is_some() { 1 } else { logits.shape()[0] };
+        let loss = (Shape::new([count]), logits.dtype());
+        let [loss] = send(LOSS, [logits, targets, weight], [loss], encode_settings(settings));
+        loss
+    }
+
     fn cross_entropy_rows(
         logits: FloatTensor<Self>,
         targets: IntTensor<Self>,
@@ -62,6 +119,20 @@ impl<C: RouterChannel> CrossEntropyOps for BackendRouter<C> {
         let [dx] = send(BACKWARD, [logits, sums, targets, weight, grad], [dx], numbers);
         dx
     }
+}
+
+fn loss<B: BackendIr + CrossEntropyOps>(
+    handles: &mut HandleContainer<B::Handle>,
+    operation: &CustomOpIr,
+) {
+    let ([logits, targets, weight], [output]) = operation.as_fixed::<3, 1>();
+    let loss = B::cross_entropy(
+        handles.get_float_tensor::<B>(logits),
+        handles.get_int_tensor::<B>(targets),
+        handles.get_float_tensor::<B>(weight),
+        decode_settings(&operation.scalars),
+    );
+    handles.register_float_tensor::<B>(&output.id, loss);
 }
 
 fn rows<B: BackendIr + CrossEntropyOps>(
@@ -106,6 +177,7 @@ fn backward<B: BackendIr + CrossEntropyOps>(
 
 /// Tells a server how to run these operations.
 pub(crate) fn register<B: BackendIr + CrossEntropyOps>(registry: &mut CustomOpRegistry<B>) {
+    registry.register(LOSS, |handles, operation, _| loss::<B>(handles, operation));
     registry.register(ROWS, |handles, operation, _| rows::<B>(handles, operation));
     registry.register(BACKWARD, |handles, operation, _| backward::<B>(handles, operation));
 }

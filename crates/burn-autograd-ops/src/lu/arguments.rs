@@ -146,14 +146,7 @@ fn floats<B: Backend>(var: &Var<B>) -> Vec<f64> {
 /// the matrices of `b`.
 #[cfg(feature = "autodiff")]
 pub(crate) fn cotangent(operation: &str, a: &Shape, b: &Shape, grad: &Shape) -> Result<(), Error> {
-    let mut expected = b.to_vec();
-    let rank = expected.len();
-    for (size, left) in expected.iter_mut().zip(a.iter()).take(rank - 2) {
-        if *size == 1 {
-            *size = *left;
-        }
-    }
-    crate::support::cotangent(operation, &expected, grad)
+    crate::support::cotangent(operation, &super::solution_shape(a, b), grad)
 }
 
 /// Checks a cotangent of one number for each matrix.

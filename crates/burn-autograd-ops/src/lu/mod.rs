@@ -97,6 +97,19 @@ pub(crate) fn packed_shape(a: &Shape) -> Shape {
     shape
 }
 
+/// The shape of solutions: the matrices of `b`, in the batch dimensions that it and `a` broadcast to.
+#[cfg(any(feature = "router", feature = "autodiff"))]
+pub(crate) fn solution_shape(a: &Shape, b: &Shape) -> Shape {
+    let mut sizes = b.to_vec();
+    let batch = sizes.len() - 2;
+    for (size, left) in sizes.iter_mut().zip(a.iter()).take(batch) {
+        if *size == 1 {
+            *size = *left;
+        }
+    }
+    Shape::from(sizes)
+}
+
 /// The shape `[.., 1, 1]` of one number for each matrix.
 pub(crate) fn number_shape(a: &Shape) -> Shape {
     let mut shape = a.clone();

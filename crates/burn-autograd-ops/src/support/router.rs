@@ -21,7 +21,7 @@ pub(crate) fn replay<const N: usize, const M: usize>(
     id: &'static str,
     run: fn([burn_autograd_core::Var; N], &[ScalarIr]) -> [burn_autograd_core::Var; M],
 ) {
-    burn_autograd_core::trace_operation(id, move |inputs, scalars| {
+    burn_autograd_core::trace_operation(id, move |inputs, _, scalars| {
         Some(run(inputs.try_into().ok()?, scalars).into())
     });
 }

@@ -1,0 +1,223 @@
+//! Our operations in traces of ordinary tensor code: values and derivatives are those of formulas in
+//! elementary operations of `Var`, which share no kernel with them.
+
+use burn::tensor::{DType, Int, Tensor};
+use burn_autograd::ops::cross_entropy::{Reduction, cross_entropy_unreduced, cross_entropy_with};
+use burn_autograd::ops::solve::solve_vjp;
+use burn_autograd::prelude::*;
+use burn_autograd::{trace, trace_module};
+
+use crate::devices::{cpu, numbers, tensor};
+
+type Code = fn(Tensor<2>) -> Tensor<2>;
+type Formula = fn(&Var) -> Var;
+
+/// Far from a singular matrix, determinant 17.125.
+const X: [f64; 4] = [4.5, -1.25, 2.0, 3.25];
+
+const WEIGHTS: [f64; 8] = [1.5, -0.5, 0.25, 2.0, -1.0, 0.75, 1.25, -1.75];
+
+fn entry(x: &Var, row: usize, column: usize) -> Var {
+    x.slice([row..row + 1, column..column + 1])
+}
+
+/// That of two rows, as `[1, 1]`.
+fn determinant(x: &Var) -> Var {
+    entry(x, 0, 0) * entry(x, 1, 1) - entry(x, 0, 1) * entry(x, 1, 0)
+}
+
+/// The inverse of two rows by Cramer's rule.
+fn cramer(x: &Var) -> Var {
+    let first = Var::cat(&[entry(x, 1, 1), -entry(x, 0, 1)], 1);
+    let second = Var::cat(&[-entry(x, 1, 0), entry(x, 0, 0)], 1);
+    Var::cat(&[first, second], 0) / determinant(x)
+}
+
+fn targets(x: &Tensor<2>, classes: [i64; 2]) -> Tensor<1, Int> {
+    Tensor::from_ints(classes, &x.device())
+}
+
+/// Everything but the mean.
+fn options(x: &Tensor<2>) -> CrossEntropyOptions {
+    CrossEntropyOptions {
+        reduction: Reduction::Sum,
+        weight: Some(tensor([2], &[0.5, 2.0], &x.device().inner(), x.dtype())),
+        ignore_index: Some(-1),
+        label_smoothing: 0.25,
+    }
+}
+
+fn cases() -> [(&'static str, Code, Formula); 14] {
+    [
+        ("solve", |x| solve(x.clone(), x.sin()), |x| cramer(x).matmul(&x.sin())),
+        ("solve_right", |x| solve_right(x.clone(), x.sin()), |x| x.sin().matmul(&cramer(x))),
+        (
+            "solve_vector",
+            |x| solve_vector(x.clone(), x.sin().sum_dim(1).reshape([2])).reshape([2, 1]),
+            |x| cramer(x).matmul(&x.sin().sum_dim(1)),
+        ),
+        (
+            "solve with one matrix for two",
+            |x| {
+                let b = Tensor::cat(vec![x.clone().sin(), x.clone().cos()], 0);
+                solve(x.reshape([1, 2, 2]), b.reshape([2, 2, 2])).reshape([4, 2])
+            },
+            |x| {
+                let inverse = cramer(x);
+                Var::cat(&[inverse.matmul(&x.sin()), inverse.matmul(&x.cos())], 0)
+            },
+        ),
+        (
+            "solve_vjp",
+            |x| solve_vjp(x.clone(), x.clone().sin(), x.cos()).1,
+            |x| cramer(x).transpose().matmul(&x.cos()),
+        ),
+        ("inverse", inverse, cramer),
+        ("det", det, determinant),
+        (
+            // Blocks that commute: det [[A, B], [C, D]] = det(A·D − B·C).
+            "det of four rows",
+            |x| {
+                let square = x.clone().matmul(x.clone());
+                let upper = Tensor::cat(vec![square, x.clone()], 1);
+                let lower = Tensor::cat(vec![x.clone() * 2.0, x], 1);
+                det(Tensor::cat(vec![upper, lower], 0))
+            },
+            |x| determinant(&(x.matmul(x).matmul(x) - x.matmul(x) * 2.0)),
+        ),
+        ("log_abs_det", |x| log_abs_det(x).1, |x| determinant(x).log()),
+        (
+            "log_abs_det with its sign",
+            |x| {
+                let (sign, log) = log_abs_det(x.flip([0]));
+                sign * log
+            },
+            |x| -determinant(x).log(),
+        ),
+        (
+            "cross_entropy",
+            |x| {
+                let targets = targets(&x, [1, 0]);
+                cross_entropy(x, targets).reshape([1, 1])
+            },
+            |x| {
+                let log = x.log_softmax(1);
+                (entry(&log, 0, 1) + entry(&log, 1, 0)) * -0.5
+            },
+        ),
+        (
+            // ¾·w₁ + ¼·w₁⁄2 of the target, ¼·w₀⁄2 of the other class; the second row is ignored.
+            "cross_entropy_with",
+            |x| {
+                let (targets, options) = (targets(&x, [1, -1]), options(&x));
+                cross_entropy_with(x, targets, &options).reshape([1, 1])
+            },
+            |x| {
+                let log = x.log_softmax(1);
+                entry(&log, 0, 1) * -1.75 - entry(&log, 0, 0) * 0.0625
+            },
+        ),
+        (
+            "cross_entropy_unreduced",
+            |x| {
+                let targets = targets(&x, [1, 0]);
+                cross_entropy_unreduced(x, targets, &CrossEntropyOptions::default()).reshape([2, 1])
+            },
+            |x| {
+                let log = x.log_softmax(1);
+                -Var::cat(&[entry(&log, 0, 1), entry(&log, 1, 0)], 0)
+            },
+        ),
+        (
+            // The classes are the rows here.
+            "cross_entropy of three dimensions",
+            |x| {
+                let targets = Tensor::<2, Int>::from_ints([[1, 0]], &x.device());
+                cross_entropy(x.reshape([1, 2, 2]), targets).reshape([1, 1])
+            },
+            |x| {
+                let log = x.log_softmax(0);
+                (entry(&log, 1, 0) + entry(&log, 0, 1)) * -0.5
+            },
+        ),
+    ]
+}
+
+/// The value; the gradient and the matrix of second derivatives of its weighted sum.
+fn derivatives(function: impl Fn(&Var) -> Var, x: &Tensor<2>) -> [Vec<f64>; 3] {
+    let weights: Tensor<1> = tensor([8], &WEIGHTS, &x.device(), x.dtype());
+    let weights = Var::from_tensor(weights);
+    let weighted = |x: Var| {
+        let y = function(&x);
+        let weights = weights.slice(0..y.shape().num_elements()).reshape(y.shape());
+        (y * weights).sum()
+    };
+    let value: Tensor<2> = evaluate(|x: Var| function(&x), x.clone());
+    let gradient: Tensor<2> = grad(weighted, x.clone());
+    [numbers(value), numbers(gradient), numbers(hessian(weighted, x.clone()).matrix())]
+}
+
+/// Both are off by at most some hundred roundings times a condition number, which is below a hundred here.
+fn near(what: &str, found: &[f64], expected: &[f64]) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let largest = expected.iter().fold(0.0f64, |most, x| most.max(x.abs()));
+    assert!(largest > 0.0, "{what}: a result that is not 0");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!((found - expected).abs() <= 1e-11 * largest, "{what}: {found} {expected}");
+    }
+}
+
+#[test]
+fn a_trace_has_both_derivatives_of_the_formula() {
+    for device in cpu() {
+        let x: Tensor<2> = tensor([2, 2], &X, &device, DType::F64);
+        for (name, code, formula) in cases() {
+            let code = trace(code, x.clone()).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let found = derivatives(|x: &Var| code.call(x.clone()), &x);
+            let expected = derivatives(formula, &x);
+            for (order, (found, expected)) in found.iter().zip(&expected).enumerate() {
+                near(&format!("{name}, order {order}, {device:?}"), found, expected);
+            }
+        }
+    }
+}
+
+/// The gradient of a trace is a tensor that Burn differentiates, where it tracks the argument.
+#[test]
+fn a_trace_is_differentiated_on_burns_graph() {
+    for device in cpu() {
+        let x: Tensor<2> = tensor([2, 2], &X, &device, DType::F64);
+        for (name, code, formula) in cases() {
+            let code = trace(code, x.clone()).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let squares = |y: Var| (y.clone() * y).sum();
+            let expected = hvp(|x: Var| squares(formula(&x)), x.clone(), x.ones_like());
+            let leaf = Tensor::<2>::from_inner(x.clone()).require_grad();
+            let gradient = grad(|x: Var| squares(code.call(x)), leaf.clone());
+            let grads = gradient.sum().backward();
+            let found = leaf.grad(&grads).expect("it is tracked");
+            near(&format!("{name}, {device:?}"), &numbers(found), &numbers(expected));
+        }
+    }
+}
+
+/// The class weights are the module's, and constants.
+#[test]
+fn a_trace_of_the_loss_as_a_module_has_both_derivatives() {
+    for device in cpu() {
+        let loss = CrossEntropyLossConfig::new().with_weight(Some(vec![0.5, 2.0])).init(&device);
+        let x: Tensor<2> = tensor([2, 2], &X, &device, DType::F64);
+        let forward = |loss: &CrossEntropyLoss, x: Tensor<2>| {
+            let targets = targets(&x, [1, 0]);
+            loss.forward(x, targets).reshape([1, 1])
+        };
+        let code = trace_module(&loss, forward, x.clone()).unwrap();
+        let formula = |x: &Var| {
+            let log = x.log_softmax(1);
+            (entry(&log, 0, 1) * 2.0 + entry(&log, 1, 0) * 0.5) / -2.5
+        };
+        let found = derivatives(|x: &Var| code.call(x.clone()), &x);
+        for (order, (found, expected)) in found.iter().zip(&derivatives(formula, &x)).enumerate() {
+            near(&format!("order {order}, {device:?}"), found, expected);
+        }
+    }
+}
