@@ -190,10 +190,11 @@ fn a_trace_is_differentiated_on_burns_graph() {
         for (name, code, formula) in cases() {
             let code = trace(code, x.clone()).unwrap_or_else(|error| panic!("{name}: {error}"));
             let squares = |y: Var| (y.clone() * y).sum();
-            let expected = hvp(|x: Var| squares(formula(&x)), x.clone(), x.ones_like());
+            let direction: Tensor<2> = tensor([2, 2], &WEIGHTS[..4], &device, DType::F64);
+            let expected = hvp(|x: Var| squares(formula(&x)), x.clone(), direction.clone());
             let leaf = Tensor::<2>::from_inner(x.clone()).require_grad();
             let gradient = grad(|x: Var| squares(code.call(x)), leaf.clone());
-            let grads = gradient.sum().backward();
+            let grads = (gradient * Tensor::from_inner(direction)).sum().backward();
             let found = leaf.grad(&grads).expect("it is tracked");
             near(&format!("{name}, {device:?}"), &numbers(found), &numbers(expected));
         }
