@@ -78,17 +78,13 @@ impl<B: Backend> Var<B> {
             let got = format!("{:?}", bias.shape().to_vec());
             Error::new(ErrorKind::Shape, "linear", "bias", format!("[{outputs}]"), got).raise();
         }
-        // A reshape to the same shape would stand between the product and what Burn may fuse with it.
-        let matrix = rows.len() == 1;
-        let y = match matrix {
-            true => self.matmul(&weight.transpose()),
-            false => self.reshape([rows.iter().product(), *features]).matmul(&weight.transpose()),
-        };
+        let flat = self.reshape([rows.iter().product(), *features]);
+        let y = flat.matmul(&weight.transpose());
         let y = match bias {
             Some(bias) => y + bias.reshape([1, outputs]),
             None => y,
         };
-        if matrix { y } else { y.reshape(Shape::from([rows, &[outputs]].concat())) }
+        y.reshape(Shape::from([rows, &[outputs]].concat()))
     }
 }
 

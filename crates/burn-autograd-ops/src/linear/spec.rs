@@ -83,20 +83,15 @@ pub(super) fn gradients<B: Backend>(
     let shape = grad.shape().to_vec();
     let (leading, outputs) = (&shape[..shape.len() - 1], shape[shape.len() - 1]);
     let rows = leading.iter().product();
-    // A reshape to the same shape would stand between the products and what Burn may fuse with them.
-    let flat = |tensor: &Var<B>, columns| match tensor.rank() {
-        2 => tensor.clone(),
-        _ => tensor.reshape([rows, columns]),
-    };
-    let grad = flat(grad, outputs);
+    let grad = grad.reshape([rows, outputs]);
     let dx = weight.map(|weight| {
         let dx = grad.matmul(weight);
-        match leading {
-            [_] => dx,
-            _ => dx.reshape(Shape::from([leading, &[weight.shape()[1]]].concat())),
-        }
+        dx.reshape(Shape::from([leading, &[weight.shape()[1]]].concat()))
     });
-    let dw = x.map(|x| grad.transpose().matmul(&flat(x, x.shape()[x.rank() - 1])));
+    let dw = x.map(|x| {
+        let shape = x.shape();
+        grad.transpose().matmul(&x.reshape([rows, shape[shape.num_dims() - 1]]))
+    });
     let db = needs.bias.then(|| grad.sum_dim(0).reshape([outputs]));
     [dx, dw, db]
 }
