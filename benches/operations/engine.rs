@@ -104,8 +104,7 @@ pub(crate) fn run(arguments: &Arguments, devices: &[(&'static str, Device)]) -> 
                 let x = if row.tracked { x.require_grad() } else { x };
                 let forms = [row.first, row.second].map(|run| {
                     let x = x.clone();
-                    let step: Step = Box::new(move || drop(run(x.clone())));
-                    vec![(String::new(), step)]
+                    vec![(String::new(), Step::new(move || run(x.clone())))]
                 });
                 let [Some(first), Some(second)] = race(forms, device) else {
                     unreachable!("each has a form");

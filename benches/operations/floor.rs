@@ -42,11 +42,8 @@ fn copy(moved: usize, device: &Device) -> Form {
             Tensor::<1>::random([len.div_ceil(parts)], range, &device)
         })
         .collect();
-    // Kernel fusion does not compute what is dropped before the queue is waited for.
-    let mut outputs: Vec<Tensor<1>> = Vec::with_capacity(parts);
-    let step: Step = Box::new(move || {
-        outputs.clear();
-        outputs.extend(inputs.iter().map(|input| input.clone() + 1.0));
+    let step = Step::new(move || -> Vec<_> {
+        inputs.iter().map(|input| input.clone() + 1.0).collect()
     });
     ("copy".to_owned(), step)
 }
@@ -71,7 +68,7 @@ fn on_one_and_all<B: 'static>(len: usize, buffers: B, pass: fn(&mut B, usize)) -
         .into_iter()
         .map(|threads| {
             let buffers = Rc::clone(&buffers);
-            let step: Step = Box::new(move || pass(&mut buffers.borrow_mut(), threads));
+            let step = Step::new(move || pass(&mut buffers.borrow_mut(), threads));
             (format!("threads: {threads}"), step)
         })
         .collect()
@@ -205,7 +202,7 @@ pub(crate) fn arithmetic<T: Number>(count: usize) -> Vec<Form> {
 pub(crate) fn binary<T: Number>(len: usize) -> Vec<Form> {
     let [a, b] = [(), ()].map(|()| vec![T::ONE; len]);
     let [mut y, mut da, mut db] = [(), (), ()].map(|()| vec![T::ONE; len]);
-    let step: Step = Box::new(move || {
+    let step = Step::new(move || {
         Arch::new().dispatch(|| {
             for ((y, a), b) in y.iter_mut().zip(&a).zip(&b) {
                 *y = *a * *b;
@@ -263,7 +260,7 @@ pub(crate) fn fit<F>(
 where
     F: Fn(f32, [f32; 4]) -> (f32, [f32; 4]) + Copy + 'static,
 {
-    let step: Step = Box::new(move || {
+    let step = Step::new(move || {
         let parameters = Arch::new().dispatch(
             #[inline(always)]
             || {

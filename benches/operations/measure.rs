@@ -1,5 +1,6 @@
 //! How long something takes, beside other things.
 
+use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use burn::tensor::Device;
@@ -7,8 +8,26 @@ use serde_json::{Value, json};
 
 use crate::workloads::Form;
 
-/// One repetition of a workload. What it makes it also drops, as PyTorch's and JAX's steps do.
-pub(crate) type Step = Box<dyn FnMut()>;
+/// One repetition of a workload, with the release of what it makes.
+pub(crate) struct Step(Box<dyn FnMut(&Device)>);
+
+impl Step {
+    /// `make` gives all that the peers' steps give. It is kept until the device has been waited for: kernel
+    /// fusion does not compute what is dropped before.
+    pub(crate) fn new<T>(mut make: impl FnMut() -> T + 'static) -> Self {
+        Self(Box::new(move |device| {
+            let made = black_box(make());
+            device.sync().expect("the device can be synchronised");
+            drop(made);
+        }))
+    }
+
+    fn time(&mut self, device: &Device) -> Duration {
+        let started = Instant::now();
+        (self.0)(device);
+        started.elapsed()
+    }
+}
 
 /// Seconds, of the form that they are of.
 #[derive(Debug, Clone)]
@@ -67,16 +86,10 @@ pub(crate) fn race<const N: usize>(
             forms.into_iter().map(move |(name, step)| (index, name, step, Vec::new()))
         })
         .collect();
-    let once = |step: &mut Step| {
-        let started = Instant::now();
-        step();
-        device.sync().expect("the device can be synchronised");
-        started.elapsed()
-    };
     for (_, _, step, _) in &mut forms {
         // Compiles shaders, starts threads, lets the allocator find its memory.
         for _ in 0..3 {
-            once(step);
+            step.time(device);
         }
     }
     for _ in 0..ROUNDS {
@@ -86,14 +99,14 @@ pub(crate) fn race<const N: usize>(
                 continue;
             }
             // The caches are another form's.
-            let first = once(step);
+            let first = step.time(device);
             if first > TURN {
                 times.push(first);
                 continue;
             }
             let started = Instant::now();
             for _ in 0..TURN_REPETITIONS {
-                times.push(once(step));
+                times.push(step.time(device));
                 if started.elapsed() > TURN {
                     break;
                 }

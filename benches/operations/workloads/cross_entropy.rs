@@ -24,9 +24,10 @@ pub(super) fn workloads() -> impl Iterator<Item = Workload> {
             type Loss = fn(Tensor<2>, Tensor<1, Int>) -> Tensor<1>;
             let form = |loss: Loss| -> Vec<Form> {
                 let (logits, targets) = (logits.clone(), targets.clone());
-                let step: Step = Box::new(move || {
-                    let mut grads = loss(logits.clone(), targets.clone()).backward();
-                    logits.grad_remove(&mut grads).expect("the logits are tracked");
+                let step = Step::new(move || {
+                    let loss = loss(logits.clone(), targets.clone());
+                    let mut grads = loss.backward();
+                    (loss, logits.grad_remove(&mut grads).expect("the logits are tracked"))
                 });
                 vec![("loss".to_owned(), step)]
             };

@@ -125,7 +125,7 @@ fn fit<const N: usize, const K: usize>(
     };
     let [x, y] = points.map(|values| tensor(&values));
     let start = start.map(|values| tensor(&values));
-    let step: Step = Box::new(move || {
+    let step = Step::new(move || {
         let mut parameters = start.clone().map(Tensor::require_grad);
         for _ in 0..STEPS {
             let mut grads = loss(x.clone(), y.clone(), parameters.clone()).backward();
@@ -134,6 +134,7 @@ fn fit<const N: usize, const K: usize>(
                 Tensor::from_inner(parameter.inner() - gradient * rate).require_grad()
             });
         }
+        parameters
     });
     vec![("loop".to_owned(), step)]
 }
@@ -151,7 +152,7 @@ fn fit_by_grad<const N: usize, const K: usize>(
     };
     let [x, y] = data().map(|values| Var::from(tensor(&values)));
     let start = start.map(|values| tensor(&values));
-    let step: Step = Box::new(move || {
+    let step = Step::new(move || {
         let mut parameters = start.clone();
         for _ in 0..STEPS {
             let function = |parameters| loss(x.clone(), y.clone(), parameters);
@@ -160,6 +161,7 @@ fn fit_by_grad<const N: usize, const K: usize>(
                 parameter - gradients.next().expect("there is one for each parameter") * rate
             });
         }
+        parameters
     });
     vec![("grad".to_owned(), step)]
 }

@@ -37,7 +37,11 @@ pub(super) fn forms<const N: usize>(
         .map(|&(name, operation)| {
             let inputs: [Tensor<1>; N] =
                 std::array::from_fn(|_| Tensor::<1>::ones([1], options).require_grad());
-            let step: Step = Box::new(move || gradients(&inputs, operation(inputs.clone())));
+            let step = Step::new(move || {
+                let y = operation(inputs.clone());
+                let gradients = gradients(&inputs, &y);
+                (y, gradients)
+            });
             (name.to_owned(), step)
         })
         .collect()

@@ -44,10 +44,10 @@ fn forms(
     [("ones", None), ("given", Some(g))]
         .map(|(name, g)| {
             let (x, w, b) = (x.clone(), w.clone(), b.clone());
-            let step: Step = Box::new(move || {
+            let step = Step::new(move || {
                 let y = operation(x.clone(), w.clone(), b.clone());
                 let mut grads = match &g {
-                    Some(g) => Given.apply([y, g.clone()]).backward(),
+                    Some(g) => Given.apply([y.clone(), g.clone()]).backward(),
                     None => y.backward(),
                 };
                 let gradients = (
@@ -56,6 +56,7 @@ fn forms(
                     b.grad_remove(&mut grads),
                 );
                 assert!(gradients.0.is_some() && gradients.1.is_some() && gradients.2.is_some());
+                (y, gradients)
             });
             (name.to_owned(), step)
         })

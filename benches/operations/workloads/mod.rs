@@ -7,8 +7,6 @@ mod graph;
 mod linear;
 mod trace_inverse;
 
-use std::hint::black_box;
-
 use burn::tensor::{DType, Device, Tensor};
 use burn_autograd::prelude::*;
 
@@ -67,12 +65,10 @@ impl Function<2> for Given {
 /// The gradients of all inputs, out of Burn's graph.
 fn gradients<const N: usize, const D: usize, const R: usize>(
     inputs: &[Tensor<D>; N],
-    root: Tensor<R>,
-) {
+    root: &Tensor<R>,
+) -> [Tensor<D>; N] {
     let mut grads = root.backward();
-    for input in inputs {
-        input.grad_remove(&mut grads).expect("every input is tracked");
-    }
+    inputs.each_ref().map(|input| input.grad_remove(&mut grads).expect("every input is tracked"))
 }
 
 /// Output and gradients, in the two ways in which a cotangent comes into Burn's graph.
@@ -85,13 +81,21 @@ fn forward_backward<const N: usize, const D: usize>(
     g: &Tensor<D>,
     operation: impl Fn([Tensor<D>; N]) -> Tensor<D> + Copy + 'static,
 ) -> Vec<Form> {
-    let ones: Step = {
+    let ones = {
         let inputs = inputs.clone();
-        Box::new(move || gradients(&inputs, operation(inputs.clone())))
+        Step::new(move || {
+            let y = operation(inputs.clone());
+            let gradients = gradients(&inputs, &y);
+            (y, gradients)
+        })
     };
-    let given: Step = {
+    let given = {
         let (inputs, g) = (inputs.clone(), g.clone());
-        Box::new(move || gradients(&inputs, Given.apply([operation(inputs.clone()), g.clone()])))
+        Step::new(move || {
+            let y = operation(inputs.clone());
+            let gradients = gradients(&inputs, &Given.apply([y.clone(), g.clone()]));
+            (y, gradients)
+        })
     };
     vec![("ones".to_owned(), ones), ("given".to_owned(), given)]
 }
@@ -104,9 +108,8 @@ fn product<const N: usize, const D: usize>(
     product: impl Fn([Tensor<D>; N], Tensor<D>) -> [Tensor<D>; N] + 'static,
 ) -> Form {
     let (inputs, g) = (inputs.clone().map(Tensor::inner), g.clone().inner());
-    let step: Step = Box::new(move || {
-        let y = operation(inputs.clone());
-        black_box((y, product(inputs.clone(), g.clone())));
+    let step = Step::new(move || {
+        (operation(inputs.clone()), product(inputs.clone(), g.clone()))
     });
     ("product".to_owned(), step)
 }
