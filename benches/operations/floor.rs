@@ -42,9 +42,8 @@ fn copy(moved: usize, device: &Device) -> Form {
             Tensor::<1>::random([len.div_ceil(parts)], range, &device)
         })
         .collect();
-    let step = Step::new(move || -> Vec<_> {
-        inputs.iter().map(|input| input.clone() + 1.0).collect()
-    });
+    let step =
+        Step::new(move || -> Vec<_> { inputs.iter().map(|input| input.clone() + 1.0).collect() });
     ("copy".to_owned(), step)
 }
 

@@ -108,8 +108,6 @@ fn product<const N: usize, const D: usize>(
     product: impl Fn([Tensor<D>; N], Tensor<D>) -> [Tensor<D>; N] + 'static,
 ) -> Form {
     let (inputs, g) = (inputs.clone().map(Tensor::inner), g.clone().inner());
-    let step = Step::new(move || {
-        (operation(inputs.clone()), product(inputs.clone(), g.clone()))
-    });
+    let step = Step::new(move || (operation(inputs.clone()), product(inputs.clone(), g.clone())));
     ("product".to_owned(), step)
 }

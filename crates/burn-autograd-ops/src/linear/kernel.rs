@@ -1,5 +1,8 @@
-//! The CPU kernels: matrix products by the crate gemm, which packs blocks for the cache and chooses its
-//! vector instructions and threads at run time, on operands that lie anyhow; and sums over rows in `f64`.
+//! The CPU kernels: matrix products by the crate faer, which packs blocks for the cache and chooses its
+//! vector instructions at run time, on operands that lie anyhow; and sums over rows in `f64`.
+//!
+//! The threads are rayon's, each with bands of the products: faer's wait for each other in loops, which
+//! takes several times as long where another program wants the cores too.
 
 use std::ops::Range;
 
@@ -9,7 +12,7 @@ use rayon::prelude::*;
 use crate::support::Real;
 use crate::support::cpu::{GRAIN, vectorized};
 use crate::support::matrices::Matrix;
-use crate::support::product::{Write, multiply};
+use crate::support::product::multiply;
 
 /// A product a·b to compute; with an addend for every row, that is added.
 #[derive(Debug, Clone, Copy)]
@@ -69,7 +72,7 @@ impl<T: Real> Band<'_, T> {
         let Self { product: Product { a, b, addend }, output, rows, columns } = self;
         let [inner, stride] = b.size();
         let sizes = [rows.len(), inner, columns.len()];
-        let write = if addend.is_some() { Write::Add } else { Write::Set };
+        let add = addend.is_some();
         // SAFETY: the operands lie within their buffers, which `strided` has seen, and the band is
         // within the result.
         unsafe {
@@ -83,7 +86,7 @@ impl<T: Real> Band<'_, T> {
             }
             let a = a.strided().from(rows.start, 0);
             let b = b.strided().from(0, columns.start);
-            multiply(sizes, a, b, (output, stride), write, false);
+            multiply(sizes, a, b, (output, stride), add);
         }
     }
 }

@@ -24,8 +24,8 @@ fn values(tensor: FloatTensor<Flex>) -> Vec<f64> {
     Var::<Flex>::new(tensor).to_data().as_slice::<f64>().expect("f64").to_vec()
 }
 
-/// Sizes around every border: constant bounds up to 4, vectors of 2 to 8 and pairs of them, groups of
-/// 4 rows, panels of 16, blocks of 64, and products from 64³ on.
+/// Sizes around every border: constant bounds up to 4; from there on the powers of two at which a library
+/// may change its blocks, and their neighbours.
 const SIZES: [usize; 22] =
     [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 15, 16, 17, 31, 32, 33, 48, 63, 64, 65, 130, 200];
 
@@ -114,6 +114,53 @@ fn pivots_are_chosen_as_documented() {
         assert!(fast[each..2 * each].iter().all(|x| x.is_finite()));
         assert!(fast[2 * each..2 * each + n * n].iter().all(|x| x.is_nan()));
         assert_eq!(fast[2 * each + n * n..], (0..n).map(|i| i as f64).collect::<Vec<_>>());
+    }
+}
+
+/// Pivots that have no reciprocal, because it is too large or loses digits: a column of that size, which
+/// makes the first pivot so, or the last one.
+#[test]
+fn pivots_need_no_reciprocal() {
+    for n in [3usize, 6, 20] {
+        for (exponent, column) in [(-1030, 0), (-1030, n - 1), (1022, 0), (1022, n - 1)] {
+            // In two factors, for one of them is not a number.
+            let scaled = |x: f64, exponent: i32| {
+                let half = exponent / 2;
+                x * 2f64.powi(half) * 2f64.powi(exponent - half)
+            };
+            // Diagonally dominant: every pivot is between 1 and 3.
+            let mut a: Vec<f64> =
+                numbers(n as u64 + 1, n * n).into_iter().map(|x| x / (2 * n) as f64).collect();
+            for i in 0..n {
+                a[i * n + i] += 2.0;
+            }
+            for i in 0..n {
+                a[i * n + column] = scaled(a[i * n + column], exponent);
+            }
+            let a = from_vec(a, [n, n].into());
+            // Of the same size again: U has that of A's columns, and L has none.
+            let factors = |packed: FloatTensor<Flex>| {
+                let mut factors = values(packed);
+                for i in 0..=column {
+                    factors[i * n + column] = scaled(factors[i * n + column], -exponent);
+                }
+                factors
+            };
+            let expected = spec::factor::<Flex>(a.clone());
+            let what = format!("n = {n}, column {column} times 2^{exponent}");
+            let pivot = values(expected.clone())[column * n + column];
+            assert!(!pivot.is_normal() || !pivot.recip().is_normal(), "{what}: {pivot:e}");
+            close(&what, &factors(Flex::lu_factor(a)), &factors(expected.clone()));
+            // Solutions are as large as the column is small.
+            let b = numbers(2, n * 5).into_iter().map(|x| if exponent < 0 { x * 1e-9 } else { x });
+            let b = from_vec(b.collect(), [n, 5].into());
+            for transposed in [false, true] {
+                let slow = values(spec::solve::<Flex>(expected.clone(), b.clone(), transposed));
+                let fast = values(Flex::lu_solve(expected.clone(), b.clone(), transposed));
+                assert!(slow.iter().all(|x| x.is_finite()), "{what}");
+                close(&format!("{what}, transposed: {transposed}"), &fast, &slow);
+            }
+        }
     }
 }
 

@@ -61,17 +61,11 @@ pub(crate) trait Lanes: Real + Default {
         yes: Self::Vector<S>,
         no: Self::Vector<S>,
     ) -> Self::Vector<S>;
-
-    /// Fewer elements than a vector has.
-    fn load_part<S: Simd>(simd: S, from: &[Self]) -> Self::Vector<S>;
-
-    fn store_part<S: Simd>(simd: S, to: &mut [Self], x: Self::Vector<S>);
 }
 
 macro_rules! lanes {
     ($float:ident, $vector:ident, $mask:ident, $splat:ident, $negate_mul_add:ident, $mul:ident,
-     $div:ident, $add:ident, $sub:ident, $abs:ident, $greater:ident, $equal:ident, $select:ident,
-     $load:ident, $store:ident) => {
+     $div:ident, $add:ident, $sub:ident, $abs:ident, $greater:ident, $equal:ident, $select:ident) => {
         impl Lanes for $float {
             const NAN: Self = Self::NAN;
 
@@ -159,16 +153,6 @@ macro_rules! lanes {
             ) -> Self::Vector<S> {
                 simd.$select(mask, yes, no)
             }
-
-            #[inline(always)]
-            fn load_part<S: Simd>(simd: S, from: &[Self]) -> Self::Vector<S> {
-                simd.$load(from)
-            }
-
-            #[inline(always)]
-            fn store_part<S: Simd>(simd: S, to: &mut [Self], x: Self::Vector<S>) {
-                simd.$store(to, x);
-            }
         }
     };
 }
@@ -186,9 +170,7 @@ lanes!(
     abs_f32s,
     greater_than_f32s,
     equal_f32s,
-    select_f32s,
-    partial_load_f32s,
-    partial_store_f32s
+    select_f32s
 );
 lanes!(
     f64,
@@ -203,7 +185,5 @@ lanes!(
     abs_f64s,
     greater_than_f64s,
     equal_f64s,
-    select_f64s,
-    partial_load_f64s,
-    partial_store_f64s
+    select_f64s
 );

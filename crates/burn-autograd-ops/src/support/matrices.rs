@@ -199,15 +199,6 @@ pub(crate) struct Strided<T> {
 }
 
 impl<T: Copy> Strided<T> {
-    /// # Safety
-    ///
-    /// There is such an element.
-    #[inline(always)]
-    pub(crate) unsafe fn at(self, row: usize, column: usize) -> T {
-        // SAFETY: the caller's.
-        unsafe { *self.start.add(row * self.row_stride + column * self.column_stride) }
-    }
-
     /// What is right of and below an element, with that.
     ///
     /// # Safety

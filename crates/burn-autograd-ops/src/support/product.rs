@@ -1,60 +1,33 @@
-//! The matrix product of the crate gemm, on matrices that lie anyhow.
+//! The matrix product of the crate faer, on matrices that lie anyhow.
 
-use gemm::Parallelism;
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
 
 use super::Real;
 use super::matrices::Strided;
 
-/// What becomes of the elements that are there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Write {
-    /// They are not read: C = A·B.
-    Set,
-    /// C += A·B.
-    Add,
-    /// C −= A·B.
-    Subtract,
-}
-
-/// A product of rows × inner and inner × columns, into `c`, whose rows are `c_stride` apart; with
-/// `parallel` on several threads.
+/// C = A·B, or C += A·B with `add`, of rows × inner and inner × columns; the rows of `c` are `c_stride`
+/// apart. On this thread.
 ///
 /// # Safety
 ///
 /// The matrices have these sizes. Nobody else uses these elements of `c`, which overlap neither `a` nor
-/// `b`; they hold numbers unless they are [`Set`](Write::Set).
+/// `b`; they hold numbers if it is added to them.
 pub(crate) unsafe fn multiply<T: Real>(
     [rows, inner, columns]: [usize; 3],
     a: Strided<T>,
     b: Strided<T>,
     (c, c_stride): (*mut T, usize),
-    write: Write,
-    parallel: bool,
+    add: bool,
 ) {
-    let sign = if write == Write::Subtract { -1.0 } else { 1.0 };
-    let parallelism = if parallel { Parallelism::Rayon(0) } else { Parallelism::None };
+    let view = |matrix: Strided<T>, rows, columns| {
+        let [down, right] = [matrix.row_stride, matrix.column_stride].map(usize::cast_signed);
+        // SAFETY: the caller's.
+        unsafe { MatRef::from_raw_parts(matrix.start, rows, columns, down, right) }
+    };
     // SAFETY: the caller's.
-    unsafe {
-        gemm::gemm(
-            rows,
-            columns,
-            inner,
-            c,
-            1,
-            c_stride.cast_signed(),
-            write != Write::Set,
-            a.start,
-            a.column_stride.cast_signed(),
-            a.row_stride.cast_signed(),
-            b.start,
-            b.column_stride.cast_signed(),
-            b.row_stride.cast_signed(),
-            T::from_f64(1.0),
-            T::from_f64(sign),
-            false,
-            false,
-            false,
-            parallelism,
-        );
-    }
+    let c = unsafe { MatMut::from_raw_parts_mut(c, rows, columns, c_stride.cast_signed(), 1) };
+    let accumulate = if add { Accum::Add } else { Accum::Replace };
+    let [a, b] = [view(a, rows, inner), view(b, inner, columns)];
+    matmul(c, accumulate, a, b, T::from_f64(1.0), Par::Seq);
 }

@@ -5,6 +5,7 @@ use std::ops::{Add, Mul, Neg, Sub};
 pub(crate) trait Real:
     burn::tensor::Element
     + bytemuck::Pod
+    + faer::traits::RealField
     + Add<Output = Self>
     + Sub<Output = Self>
     + Mul<Output = Self>

@@ -7,7 +7,7 @@
 use pulp::Simd;
 
 use super::{Needs, small};
-use crate::lu::kernel::{Factors, Workspace, operations, parallel_within, subtract_product};
+use crate::lu::kernel::{Factors, Workspace, operations, parallel_within};
 use crate::support::lanes::Lanes;
 use crate::support::matrices::{Job, Matrices, Matrix, Room, for_each};
 use crate::trace::kernel::trace;
@@ -32,18 +32,16 @@ impl<T: Lanes> Job for Forward<'_, T> {
         let (y, packed, first) =
             unsafe { (self.y.get(index), self.packed.get(index), self.first.get(index)) };
         let factors = Factors { simd, n, parallel: self.parallel };
-        // The matrix is factored in its place, and the solution computed in that of the result: new
-        // memory costs more than a pass over some that is in the cache.
-        b.copy_rows(&mut packed[..n * n], |i| i);
-        factors.factor(packed);
+        factors.factor(&b, packed, worker);
         if !factors.divides(packed) {
             first.fill(T::NAN);
             y.fill(T::NAN);
             return;
         }
         let trace = T::from_f64(trace(&a, n));
+        // In the place of the result: new memory costs more than a pass over some that is in the cache.
         a.transpose().copy_rows(y, |i| i);
-        factors.solve_transposed(packed, y, n, &mut worker.reciprocals);
+        factors.solve(packed, y, n, true);
         for (i, row) in y.chunks_exact(n).enumerate() {
             first[factors.source(packed, i) * n..][..n].copy_from_slice(row);
         }
@@ -108,12 +106,12 @@ impl<T: Lanes> Job for Backward<'_, T> {
             return;
         }
         let (b, grad) = (self.b.get(index), self.grad.get(index));
-        let Workspace { first, second, reciprocals } = worker;
+        let Workspace { first, second, .. } = worker;
         // The solution is computed in the place of B's gradient, and its transpose is A's, but for the
         // diagonal.
         let (x, db) = place(db, first, n * n);
         grad.copy_rows(x, |i| factors.source(packed, i));
-        factors.solve(packed, x, n, reciprocals);
+        factors.solve(packed, x, n, false);
         let (solution, _) = place(da, second, n * n);
         Matrix::row_major(x, [n, n]).transpose().copy_rows(solution, |i| i);
         if db {
@@ -121,7 +119,7 @@ impl<T: Lanes> Job for Backward<'_, T> {
             grad.copy_rows(x, |i| i);
             x.iter_mut().for_each(|g| *g = trace * *g);
             let first = self.first.get(index).as_slice().expect("it is row-major");
-            subtract_product(factors, first, solution, x);
+            factors.subtract_product(first, solution, x);
         }
         if self.da.is_some() {
             let inner = T::from_f64(inner(&grad, &b, n));

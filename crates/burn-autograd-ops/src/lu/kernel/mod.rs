@@ -1,34 +1,19 @@
-//! The CPU kernels, on row-major matrices, one at a time. (Up to 4×4 they are those of
-//! [`small`](super::small).)
+//! The CPU kernels, on row-major matrices, one at a time: up to 4×4 those of [`small`](super::small), from
+//! there on those of the crate faer.
 //!
-//! Rows are vectors, so that everything is "subtract a multiple of a row from a row": four rows and
-//! two vectors at a time, which stay in registers while the rows above pass by. From 128 on most
-//! operations are in the matrix product of the crate gemm.
-//!
-//! That is all we take from a library. A whole factorisation from one would be another layout of the
-//! factors and a list of exchanges, to be copied into the one tensor that a factorisation is here; pivots
-//! and matrices that are refused would be its choice; and small matrices, where it is called once for
-//! each, are the ones that come in large batches. Flex has the crate already.
-#![allow(
-    clippy::needless_range_loop,
-    reason = "the formulas of linear algebra have numbers of rows and columns"
-)]
+//! faer multiplies by the reciprocal of a pivot, and a pivot of 0 has none: its factors are then NaN, and the
+//! determinant would be too. Where there is no reciprocal the factors and solutions are those of
+//! [`plain`] loops.
 
-mod factor;
-mod product;
-mod solve;
-mod sweep;
-mod triangle;
+mod factors;
+mod plain;
 
 use pulp::Simd;
 
-use self::product::Product;
+pub(crate) use self::factors::Factors;
 use super::small;
 use crate::support::lanes::Lanes;
-use crate::support::matrices::{Job, Matrices, Room, Strided, for_each};
-
-/// Rows of a block, beyond which products go to the matrix product.
-const BLOCK: usize = 64;
+use crate::support::matrices::{Job, Matrices, Room, for_each};
 
 /// From this size on one matrix is worth several threads, if there are not as many matrices.
 const WORTH_THREADS: usize = 256;
@@ -36,47 +21,14 @@ const WORTH_THREADS: usize = 256;
 /// What one thread keeps from matrix to matrix.
 #[derive(Debug, Default)]
 pub(crate) struct Workspace<T> {
-    pub(crate) reciprocals: Vec<T>,
     pub(crate) first: Vec<T>,
     pub(crate) second: Vec<T>,
-}
-
-/// The factorisation of one n×n matrix, and solutions with it.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Factors<S> {
-    pub(crate) simd: S,
-    pub(crate) n: usize,
-    /// Whether one matrix is spread over threads.
-    pub(crate) parallel: bool,
+    rows: Vec<usize>,
 }
 
 /// Whether `count` n×n matrices are worth threads within each.
 pub(crate) fn parallel_within(count: usize, n: usize) -> bool {
     n >= WORTH_THREADS && count < rayon::current_num_threads()
-}
-
-/// C −= A·B for row-major n×n matrices.
-#[inline(always)]
-pub(crate) fn subtract_product<T: Lanes, S: Simd>(
-    factors: Factors<S>,
-    a: &[T],
-    b: &[T],
-    c: &mut [T],
-) {
-    let n = factors.n;
-    assert!(a.len() == n * n && b.len() == n * n && c.len() == n * n, "n×n matrices");
-    let product = Product {
-        rows: n,
-        columns: n,
-        inner: n,
-        a: Strided { start: a.as_ptr(), row_stride: n, column_stride: 1 },
-        b: b.as_ptr(),
-        b_stride: n,
-        c: c.as_mut_ptr(),
-        c_stride: n,
-    };
-    // SAFETY: the sizes were checked, and `c` is borrowed for writing alone.
-    unsafe { product.subtract(factors.simd, factors.parallel) };
 }
 
 /// About how many operations a factorisation takes, and a solution of this many columns.
@@ -91,15 +43,14 @@ struct FactorJob<'a, T> {
 }
 
 impl<T: Lanes> Job for FactorJob<'_, T> {
-    type Worker = ();
+    type Worker = Workspace<T>;
 
     #[inline(always)]
-    fn run<S: Simd>(&self, simd: S, (): &mut (), index: usize) {
-        let n = self.a.rows;
+    fn run<S: Simd>(&self, simd: S, worker: &mut Workspace<T>, index: usize) {
+        let factors = Factors { simd, n: self.a.rows, parallel: self.parallel };
         // SAFETY: each index is run once.
         let packed = unsafe { self.packed.get(index) };
-        self.a.get(index).copy_rows(&mut packed[..n * n], |i| i);
-        Factors { simd, n, parallel: self.parallel }.factor(packed);
+        factors.factor(&self.a.get(index), packed, worker);
     }
 }
 
@@ -144,16 +95,16 @@ impl<T: Lanes> Job for SolveJob<'_, T> {
         if !factors.divides(packed) {
             x.fill(T::NAN);
         } else if self.transposed {
-            worker.first.resize(n * columns, T::ZERO);
-            let Workspace { first, reciprocals, .. } = worker;
+            let first = &mut worker.first;
+            first.resize(n * columns, T::ZERO);
             b.copy_rows(first, |i| i);
-            factors.solve_transposed(packed, first, columns, reciprocals);
+            factors.solve(packed, first, columns, true);
             for (i, row) in first.chunks_exact(columns).enumerate() {
                 x[factors.source(packed, i) * columns..][..columns].copy_from_slice(row);
             }
         } else {
             b.copy_rows(x, |i| factors.source(packed, i));
-            factors.solve(packed, x, columns, &mut worker.reciprocals);
+            factors.solve(packed, x, columns, false);
         }
     }
 }
