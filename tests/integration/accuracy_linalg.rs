@@ -9,8 +9,8 @@ use burn_autograd::gradcheck::SplitMix64;
 use burn_autograd::ops::trace::trace;
 use burn_autograd::prelude::*;
 
-use crate::accuracy::{Exact, exact, number, unit};
-use crate::devices::{cpu, numbers, tensor};
+use crate::accuracy::{Exact, assert_documented, exact, number, unit, unrounded};
+use crate::devices::{numbers, tensor};
 
 /// The size of the matrices.
 const N: usize = 6;
@@ -236,19 +236,5 @@ fn measure(case: &Measured, device: &Device, dtype: DType) -> (f64, f64) {
 #[test]
 fn matrices_of_good_condition_are_as_accurate_as_documented() {
     println!("worst error in units in the last place of the largest number: value, gradient");
-    let mut failed = Vec::new();
-    for device in cpu() {
-        for case in operations() {
-            for dtype in [DType::F32, DType::F64] {
-                let (forward, backward) = measure(&case, &device, dtype);
-                let line = format!("{:<18} {dtype:?} {forward:.2} {backward:.2}", case.name);
-                println!("{line}  {device:?}");
-                // Half a unit of the last digit that is printed.
-                if forward > case.measured.0 + 0.05 || backward > case.measured.1 + 0.05 {
-                    failed.push(line);
-                }
-            }
-        }
-    }
-    assert!(failed.is_empty(), "beyond what the documentation states: {failed:#?}");
+    assert_documented(&operations(), measure, |case| (case.name, unrounded(case.measured)));
 }

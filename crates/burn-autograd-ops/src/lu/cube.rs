@@ -41,6 +41,12 @@ fn is_finite<F: Float>(value: F) -> bool {
     u32::cast_from(value.is_nan()) + u32::cast_from(value.is_inf()) == 0
 }
 
+/// Where a matrix begins in what is packed: its n rows and their order.
+#[cube]
+fn start_of(matrix: usize, n: usize) -> usize {
+    matrix * (n + 1) * n
+}
+
 /// Whether a unit's flag is set, the number of units a power of two.
 #[cube]
 fn any(flag: u32, flags: &mut Shared<[u32]>, #[comptime] units: usize) -> bool {

@@ -488,12 +488,13 @@ fn solve_from<T: Lanes, S: Simd, const N: usize>(
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use crate::lu::kernel::{factor, solve};
     use crate::support::lanes::Lanes;
     use crate::support::matrices::Matrices;
 
-    fn numbers<T: Lanes>(count: usize, seed: usize) -> Vec<T> {
+    /// In [-1.7, 1.7), and different from seed to seed.
+    pub(crate) fn numbers<T: Lanes>(count: usize, seed: usize) -> Vec<T> {
         (0..count)
             .map(|i| T::from_f64(((i * 7919 + seed * 104_729) % 1009) as f64 / 300.0 - 1.7))
             .collect()

@@ -190,14 +190,9 @@ pub(super) fn backward<T: Lanes, const N: usize>(
 mod tests {
     use super::{Needs, backward, forward};
     use crate::lu::kernel::{factor, solve};
+    use crate::lu::small::tests::numbers;
     use crate::support::lanes::Lanes;
     use crate::support::matrices::Matrices;
-
-    fn numbers<T: Lanes>(count: usize, seed: usize) -> Vec<T> {
-        (0..count)
-            .map(|i| T::from_f64(((i * 7919 + seed * 104_729) % 1009) as f64 / 300.0 - 1.7))
-            .collect()
-    }
 
     fn assert_equal<T: Lanes>(found: &[T], expected: &[T], what: &str) {
         assert_eq!(found.len(), expected.len(), "{what}");

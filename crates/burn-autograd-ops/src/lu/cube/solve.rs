@@ -3,11 +3,11 @@
 use burn::backend::TensorMetadata;
 use burn::backend::cubecl::dtype_to_storage_type;
 use burn_cubecl::kernel::into_contiguous;
-use burn_cubecl::ops::numeric::empty_device_dtype;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
-use super::{any, cubes, is_finite, not_a_number, sizes};
+use super::{any, cubes, is_finite, not_a_number, sizes, start_of};
+use crate::support::cube::empty_like;
 
 /// Rows of a block of a substitution.
 const SOLVE_BLOCK: usize = 16;
@@ -35,7 +35,7 @@ fn solve<F: Float>(
     if matrix >= batch as usize {
         terminate!();
     }
-    let start = matrix * (n + 1) * n;
+    let start = start_of(matrix, n);
     let offset = matrix * n * columns;
     let lane = UNIT_POS as usize % width;
     let y = UNIT_POS as usize / width;
@@ -217,7 +217,7 @@ pub(super) fn solve_with(packed: CubeTensor, b: CubeTensor, transposed: bool) ->
     let columns = shape[shape.num_dims() - 1];
     let (batch, n) = sizes(&packed.shape());
     let client = b.client.clone();
-    let x = empty_device_dtype(client.clone(), b.device.clone(), shape.clone(), b.dtype);
+    let x = empty_like(&b, shape.clone());
     if shape.num_elements() == 0 {
         return x;
     }
