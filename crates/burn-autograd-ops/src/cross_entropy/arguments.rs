@@ -98,8 +98,8 @@ fn check_data(
     check_targets(operation, &targets, classes, ignore_index)
 }
 
-/// Panics with the error about a target that is no class on the CPU backends, whose kernels do so: where
-/// these are differentiated, the specification runs, which would make NaN of it.
+/// Panics with the error about a target that is no class on the CPU backends, whose kernels do so:
+/// where these are differentiated, the specification runs, which would make NaN of it.
 #[cfg(feature = "autodiff")]
 pub(super) fn check_as_a_kernel<B: Backend>(
     targets: &IntTensor<B>,
