@@ -235,7 +235,8 @@ fn arguments_of_a_trace_that_do_not_go_together() {
         let text = message(|| drop(code.call((Var::from(&x), Var::from(&other)))));
         assert_eq!(
             text,
-            "Traced::call: argument `inputs[1]`: expected the data type of `inputs[0]`, F64, got F32"
+            "Traced::call: argument `inputs[1]`: expected the data type of `inputs[0]`, F64, got \
+             F32"
         );
         // Both in another one are as good as before.
         let y = numbers(code.call((Var::from(&other), Var::from(&other))).into_tensor::<2>());
