@@ -12,7 +12,7 @@ use burn_autograd::ops::linear::try_linear;
 use burn_autograd::ops::multiply_add::{multiply_add, try_multiply_add};
 use burn_autograd::ops::polynomial::try_polynomial;
 use burn_autograd::ops::relu::try_relu;
-use burn_autograd::ops::solve::{try_solve, try_solve_right};
+use burn_autograd::ops::solve::{try_solve, try_solve_right, try_solve_vector};
 use burn_autograd::ops::sum_squared_error::try_sum_squared_error;
 use burn_autograd::ops::trace::try_trace;
 use burn_autograd::ops::trace_inverse::try_trace_inverse;
@@ -72,6 +72,69 @@ fn different_data_types() {
             error.to_string(),
             "multiply_add: argument `x`: expected the data type of `w`, F32, got F64"
         );
+    }
+}
+
+/// As the functions of tensors refuse them; a kernel in half precision would take every type.
+#[test]
+fn variables_of_different_data_types() {
+    for device in cpu() {
+        let types = [DType::F32, DType::F64, DType::F16, DType::BF16];
+        let types: Vec<DType> =
+            types.into_iter().filter(|dtype| device.supports_dtype(*dtype)).collect();
+        for first in &types {
+            for second in types.iter().filter(|second| *second != first) {
+                let x = |dtype: &DType| tensor::<1>([2], &[1.0, 0.5], &device, *dtype);
+                let a =
+                    |dtype: &DType| tensor::<2>([2, 2], &[1.0, 0.5, -0.5, 2.0], &device, *dtype);
+                let (x, other_x) = (x(first), x(second));
+                let (a, other_a) = (a(first), a(second));
+                let (vx, other_vx) = (|| Var::from(&x), || Var::from(&other_x));
+                let (va, other_va) = (|| Var::from(&a), || Var::from(&other_a));
+                let bias = || Some(other_vx());
+                for (panicked, expected) in [
+                    (
+                        message(|| drop(vx().multiply_add(vx(), other_vx()))),
+                        try_multiply_add(x.clone(), x.clone(), other_x.clone()).unwrap_err(),
+                    ),
+                    (
+                        message(|| drop(vx().polynomial(other_vx()))),
+                        try_polynomial(x.clone(), other_x.clone()).unwrap_err(),
+                    ),
+                    (
+                        message(|| drop(vx().sum_squared_error(other_vx()))),
+                        try_sum_squared_error(x.clone(), other_x.clone()).unwrap_err(),
+                    ),
+                    (
+                        message(|| drop(va().fused_linear(other_va(), None))),
+                        try_linear(a.clone(), other_a.clone(), None).unwrap_err(),
+                    ),
+                    (
+                        message(|| drop(va().fused_linear(va(), bias()))),
+                        try_linear(a.clone(), a.clone(), Some(other_x.clone())).unwrap_err(),
+                    ),
+                    (
+                        message(|| drop(va().solve(other_va()))),
+                        try_solve(a.clone(), other_a.clone()).unwrap_err(),
+                    ),
+                    (
+                        message(|| drop(va().solve_right(other_va()))),
+                        try_solve_right(a.clone(), other_a.clone()).unwrap_err(),
+                    ),
+                    (
+                        message(|| drop(va().solve_vector(other_vx()))),
+                        try_solve_vector(a.clone(), other_x.clone()).unwrap_err(),
+                    ),
+                    (
+                        message(|| drop(va().trace_inverse(other_va()))),
+                        try_trace_inverse(a.clone(), other_a.clone()).unwrap_err(),
+                    ),
+                ] {
+                    assert_eq!(expected.kind(), ErrorKind::DType);
+                    assert_eq!(panicked, expected.to_string(), "{device:?}");
+                }
+            }
+        }
     }
 }
 

@@ -597,6 +597,49 @@ fn a_target_that_is_no_class_is_an_error_with_its_row() {
     }
 }
 
+/// Also where a gradient is to be differentiated, for which no kernel runs.
+#[test]
+fn a_target_that_is_no_class_is_an_error_for_second_derivatives_too() {
+    for device in autodiff(cpu()) {
+        let logits = Tensor::<2>::zeros([3, 4], &device);
+        let ones = |count: usize| Tensor::<1>::ones([count], &device);
+        for (target, ignore_index, got) in [
+            (4, None, "below 4, got 4"),
+            (-7, Some(-100), "below 4 or the ignored index -100, got -7"),
+        ] {
+            let targets = || indices([3], &[3, target, 0], &device);
+            let options = CrossEntropyOptions { ignore_index, ..Default::default() };
+            let text = format!(
+                "cross_entropy: argument `targets`: expected class indices from 0 to {got} in row 1"
+            );
+            for logits in [logits.clone(), logits.clone().require_grad()] {
+                let found = message(|| {
+                    drop(cross_entropy_vjp(logits.clone(), targets(), &options, ones(1)));
+                });
+                assert_eq!(found, text, "{device:?}");
+                let found = message(|| {
+                    let grad = ones(3);
+                    drop(cross_entropy_unreduced_vjp(logits.clone(), targets(), &options, grad));
+                });
+                assert_eq!(found, text, "{device:?}");
+                let found = message(|| {
+                    drop(Var::from(&logits).cross_entropy(targets(), &options));
+                });
+                assert_eq!(found, text, "{device:?}");
+            }
+        }
+        // One that is ignored is none of these, and gives no NaN.
+        let options = CrossEntropyOptions { ignore_index: Some(-100), ..Default::default() };
+        let logits = logits.require_grad();
+        let targets = indices([3], &[3, -100, 0], &device);
+        let dx = numbers(cross_entropy_vjp(logits, targets, &options, ones(1)));
+        // Half of ¼, less a half at the target.
+        let (other, own, none) = (0.125, -0.375, 0.0);
+        let expected = [other, other, other, own, none, none, none, none, own, other, other, other];
+        close("gradient", &dx, &expected, 1e-7);
+    }
+}
+
 /// 2⁶⁴ − 100 has the bits of −100, the ignored index, and is neither that nor a class.
 #[test]
 fn the_largest_unsigned_targets_are_no_class() {

@@ -114,6 +114,49 @@ fn a_product_of_a_rule_is_its_backward_and_differentiates() {
     }
 }
 
+/// x² and the sign of x, which has no derivative; the backward takes what it gets.
+#[derive(Debug, Clone)]
+struct SquareAndSign;
+
+impl<B: burn::backend::Backend> Rule<B, 1, 2> for SquareAndSign {
+    fn differentiable(&self, output: usize) -> bool {
+        output == 0
+    }
+
+    fn forward(&self, ctx: &mut Context<B>, [x]: [Var<B>; 1]) -> [Var<B>; 2] {
+        ctx.save([&x]);
+        [x.powi(2), x.sign()]
+    }
+
+    fn backward(&self, ctx: Saved<B>, [g, h]: [Var<B>; 2]) -> [Option<Var<B>>; 1] {
+        let [x] = ctx.tensors();
+        [Some(g * 2.0 * x + h)]
+    }
+}
+
+#[test]
+fn a_product_of_a_rule_has_no_share_of_an_output_without_derivative() {
+    use burn::backend::Dispatch;
+
+    for device in all() {
+        let vector = |values: [f64; 2]| -> Tensor<1> { tensor([2], &values, &device, DType::F32) };
+        let (x, g, h) = (vector([3.0, -1.0]), vector([1.0, 10.0]), vector([5.0, 7.0]));
+        let product = |cotangents: [Option<&Tensor<1>>; 2]| {
+            let cotangents = cotangents.map(|tensor| Some(tensor?.clone().into_dispatch()));
+            let inputs = [x.clone().into_dispatch()];
+            let [dx] = burn_autograd::rule_product::<Dispatch, _, 1, 2>(
+                &SquareAndSign,
+                inputs,
+                cotangents,
+            );
+            numbers(Tensor::<1>::from_dispatch(dx))
+        };
+        assert_eq!(product([Some(&g), None]), [6.0, -20.0]);
+        assert_eq!(product([Some(&g), Some(&h)]), [6.0, -20.0]);
+        assert_eq!(product([None, Some(&h)]), [0.0, 0.0]);
+    }
+}
+
 const ROWS: usize = 2;
 const COLUMNS: usize = 3;
 const EPSILON: f64 = 0.25;

@@ -5,9 +5,9 @@ use burn::tensor::{DType, Int, Tensor};
 use burn_autograd::ops::cross_entropy::{Reduction, cross_entropy_unreduced, cross_entropy_with};
 use burn_autograd::ops::solve::solve_vjp;
 use burn_autograd::prelude::*;
-use burn_autograd::{trace, trace_module};
+use burn_autograd::{ErrorKind, trace, trace_module};
 
-use crate::devices::{cpu, numbers, tensor};
+use crate::devices::{cpu, message, numbers, tensor, wgpu};
 
 type Code = fn(Tensor<2>) -> Tensor<2>;
 type Formula = fn(&Var) -> Var;
@@ -220,5 +220,78 @@ fn a_trace_of_the_loss_as_a_module_has_both_derivatives() {
         for (order, (found, expected)) in found.iter().zip(&derivatives(formula, &x)).enumerate() {
             near(&format!("order {order}, {device:?}"), found, expected);
         }
+    }
+}
+
+/// As the arguments of a transform, and not by a kernel that takes what it gets.
+#[test]
+fn arguments_of_a_trace_that_do_not_go_together() {
+    for device in cpu() {
+        let x: Tensor<2> = tensor([2, 2], &X, &device, DType::F64);
+        let other: Tensor<2> = tensor([2, 2], &X, &device, DType::F32);
+        type Pair = (Tensor<2>, Tensor<2>);
+        let system = |(a, b): Pair| -> Tensor<2> { solve(a, b) };
+        let code = trace(system, (x.clone(), x.clone())).unwrap();
+        let text = message(|| drop(code.call((Var::from(&x), Var::from(&other)))));
+        assert_eq!(
+            text,
+            "Traced::call: argument `inputs[1]`: expected the data type of `inputs[0]`, F64, got \
+             F32"
+        );
+        // Both in another one are as good as before.
+        let y = numbers(code.call((Var::from(&other), Var::from(&other))).into_tensor::<2>());
+        for (found, expected) in y.into_iter().zip([1.0, 0.0, 0.0, 1.0]) {
+            // A few roundings times a condition number below 4.
+            assert!((found - expected).abs() <= 1e-5, "{found} {expected}");
+        }
+        let error = trace(system, (x, other)).unwrap_err();
+        assert_eq!(
+            (error.kind(), error.operation(), error.argument()),
+            (ErrorKind::DType, "trace", "inputs[1]"),
+            "{error}"
+        );
+    }
+}
+
+/// `bf16` does not count 257 rows: their permutation would be another one, without a word.
+#[cfg(feature = "flex")]
+#[test]
+fn a_trace_refuses_a_data_type_that_does_not_count_the_rows() {
+    const N: usize = 257;
+    let device = burn::tensor::Device::flex();
+    let mut data = vec![0.0; N * N];
+    data.iter_mut().step_by(N + 1).for_each(|entry| *entry = 1.0);
+    let x: Tensor<2> = tensor([N, N], &data, &device, DType::F32);
+    let half: Tensor<2> = tensor([N, N], &data, &device, DType::BF16);
+    let cases: [(&str, Code); 2] = [("lu_factor", det), ("inverse", inverse)];
+    for (name, code) in cases {
+        let code = trace(code, x.clone()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let text = message(|| drop(code.call(Var::from(&half))));
+        let expected = "argument `a`: expected n up to 256, which BF16 counts exactly, got n = 257";
+        assert_eq!(text, format!("{name}: {expected}"));
+    }
+}
+
+/// Recorded in `f32`, and asked for in `f64`, of which wgpu has no exponential and no logarithm.
+#[test]
+fn a_trace_refuses_transcendental_functions_of_f64_on_wgpu() {
+    let Some(device) = wgpu() else { return };
+    if !device.supports_dtype(DType::F64) {
+        return;
+    }
+    let x: Tensor<2> = tensor([2, 2], &X, &device, DType::F32);
+    let double: Tensor<2> = tensor([2, 2], &X, &device, DType::F64);
+    let cases: [(&str, Code); 3] = [
+        ("exp: argument `x`", exp),
+        ("log_abs_det: argument `a`", |x| log_abs_det(x).1),
+        ("cross_entropy: argument `logits`", |x| {
+            let targets = targets(&x, [1, 0]);
+            cross_entropy(x, targets).reshape([1, 1])
+        }),
+    ];
+    for (start, code) in cases {
+        let code = trace(code, x.clone()).unwrap_or_else(|error| panic!("{start}: {error}"));
+        let text = message(|| drop(code.call(Var::from(&double))));
+        assert!(text.starts_with(start), "{text}");
     }
 }

@@ -78,7 +78,8 @@ pub fn vector_jacobian_product<B: Backend, const N: usize, const M: usize>(
 /// is `None` is that of an unused output. It is that of [`vector_jacobian_product`] of the one operation,
 /// which costs several times as much where tensors are small. On an autodiff backend it is tracked if the
 /// rule's bodies are made of operations that are, and can be differentiated again. Where no cotangent has
-/// an element the gradients are zeros, and the rule does not run.
+/// an element the gradients are zeros, and the rule does not run. The cotangent of an output without
+/// [derivative](Rule::differentiable) is not read.
 ///
 /// # Panics
 ///
@@ -121,6 +122,12 @@ pub fn rule_product<B: Backend, R: Rule<B, N, M>, const N: usize, const M: usize
 ) -> [FloatTensor<B>; N] {
     let inputs = inputs.map(for_anything::<B>);
     let name = rule.name();
+    // As on a graph, no gradient arrives at an output without derivative: no backward expects one.
+    let mut output = 0;
+    let cotangents = cotangents.map(|cotangent| {
+        output += 1;
+        cotangent.filter(|_| rule.differentiable(output - 1))
+    });
     // What has no elements has no gradient, and nothing is queued for it.
     if cotangents.iter().flatten().all(|cotangent| cotangent.shape().num_elements() == 0) {
         return inputs.map(|input| empty::zeros::<B>(input.shape(), &input));

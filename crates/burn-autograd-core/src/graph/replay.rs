@@ -20,7 +20,7 @@ use burn::tensor::{DType, IndexingUpdateOp, Shape, Slice, Tensor, TensorData};
 
 use super::{Graph, Source};
 use crate::call::without_autodiff;
-use crate::{Error, ErrorKind, Index, Mask, Tensors, Var, Vars};
+use crate::{Error, ErrorKind, Index, Mask, Tensors, Var, Vars, check};
 
 /// Ordinary tensor code as a function of variables, which the transforms differentiate to any order.
 ///
@@ -66,6 +66,8 @@ impl<I, O> fmt::Debug for Traced<I, O> {
 ///
 /// # Errors
 ///
+/// - [`ErrorKind::DType`], [`ErrorKind::Device`] if the arguments are not of one data type and
+///   device;
 /// - [`ErrorKind::Contract`] if the function cannot be recorded, or performs an operation that has
 ///   no counterpart on [`Var`]; the operation is named;
 /// - [`ErrorKind::Derivative`] if the values or the gradient of what was recorded are not the
@@ -93,6 +95,7 @@ pub fn trace<In: Tensors, Out: Tensors>(
     at: In,
 ) -> Result<Traced<In, Out>, Error> {
     let tensors: Vec<_> = at.into_dispatch().into_iter().map(without_autodiff).collect();
+    check::inputs("trace", &tensors)?;
     let graph = Graph::record(&function, In::from_dispatch(tensors.clone()))?;
     Traced::verified(graph, function, tensors)
 }
@@ -127,6 +130,7 @@ pub fn trace_module<M: Module, In: Tensors, Out: Tensors>(
     at: In,
 ) -> Result<Traced<In, Out>, Error> {
     let tensors: Vec<_> = at.into_dispatch().into_iter().map(without_autodiff).collect();
+    check::inputs("trace", &tensors)?;
     let graph = Graph::record_module(module, &function, In::from_dispatch(tensors.clone()))?;
     let device = burn::tensor::Device::new(tensors[0].device()).autodiff();
     let module = module.valid().to_device(&device);
@@ -143,10 +147,13 @@ impl<In: Tensors, Out: Tensors> Traced<In, Out> {
     ///
     /// # Panics
     ///
-    /// If an argument has not the shape of the recorded one.
+    /// If an argument has not the shape of the recorded one, or not the data type and device of the
+    /// others; or if an operation cannot compute in that data type.
     #[track_caller]
     pub fn call(&self, inputs: In::Vars) -> Out::Vars {
         let inputs = inputs.into_vec();
+        let tensors: Vec<_> = inputs.iter().map(|input| input.raw().clone()).collect();
+        check::inputs("Traced::call", &tensors).unwrap_or_else(|error| error.raise());
         for (index, input) in inputs.iter().enumerate() {
             let expected = &self.graph.tensors[self.graph.inputs[index]].shape;
             if input.shape().to_vec() != *expected {

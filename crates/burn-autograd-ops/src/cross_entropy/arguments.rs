@@ -2,8 +2,10 @@
 
 use std::fmt::Display;
 
+#[cfg(feature = "autodiff")]
+use burn::backend::{Backend, tensor::IntTensor};
 use burn::backend::{Dispatch, DispatchTensor, TensorMetadata};
-use burn::tensor::{DType, Int, Tensor};
+use burn::tensor::{DType, Int, Tensor, TensorData};
 use burn_autograd_core::{Error, ErrorKind, check as arguments};
 
 use super::{CrossEntropyOps, CrossEntropyOptions, Reduction, Settings};
@@ -79,6 +81,42 @@ pub(super) fn check_targets(
         Some(row) => Err(no_class(operation, row, targets[row], classes, ignore_index)),
         None => Ok(()),
     }
+}
+
+/// The same of targets that were read back.
+fn check_data(
+    operation: &'static str,
+    targets: &TensorData,
+    classes: usize,
+    ignore_index: Option<i64>,
+) -> Result<(), Error> {
+    if targets.dtype() == DType::U64 {
+        let targets: Vec<u64> = targets.iter().collect();
+        return from_unsigned(operation, &targets, classes, ignore_index).map(drop);
+    }
+    let targets: Vec<i64> = targets.iter().collect();
+    check_targets(operation, &targets, classes, ignore_index)
+}
+
+/// Panics with the error about a target that is no class on the CPU backends, whose kernels do so:
+/// where these are differentiated, the specification runs, which would make NaN of it.
+#[cfg(feature = "autodiff")]
+pub(super) fn check_as_a_kernel<B: Backend>(
+    targets: &IntTensor<B>,
+    classes: usize,
+    ignore_index: Option<i64>,
+) {
+    // The name spells out all levels, as `autodiff<flex>`.
+    let name = B::name(&targets.device());
+    let backend = name.trim_start_matches("autodiff<").trim_end_matches('>');
+    if !matches!(backend, "flex" | "ndarray") {
+        return;
+    }
+    let Some(Ok(targets)) = burn::tensor::try_read_sync(B::int_into_data(targets.clone())) else {
+        return;
+    };
+    check_data(super::OPERATION, &targets, classes, ignore_index)
+        .unwrap_or_else(|error| panic!("{error}"));
 }
 
 /// Arguments in the form that the backends take.
@@ -200,13 +238,7 @@ impl Arguments {
     pub(super) fn checked(self, operation: &'static str) -> Result<Self, Error> {
         let (classes, ignore_index) = (self.logits.shape()[1], self.settings.ignore_index);
         let targets = Tensor::<1, Int>::from_dispatch(self.targets.clone()).into_data();
-        if targets.dtype() == DType::U64 {
-            let targets: Vec<u64> = targets.iter().collect();
-            from_unsigned(operation, &targets, classes, ignore_index)?;
-        } else {
-            let targets: Vec<i64> = targets.iter().collect();
-            check_targets(operation, &targets, classes, ignore_index)?;
-        }
+        check_data(operation, &targets, classes, ignore_index)?;
         Ok(self)
     }
 

@@ -70,7 +70,7 @@ where
     B: CrossEntropyOps,
     C: burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy,
 {
-    // The rest stays the specification here: made of Burn's operations, it is differentiable.
+    // The backward stays the specification here: made of Burn's operations, it is differentiable.
     fn cross_entropy(
         logits: burn::backend::tensor::FloatTensor<Self>,
         targets: burn::backend::tensor::IntTensor<Self>,
@@ -81,5 +81,29 @@ where
         let rule = CrossEntropy::<B> { targets, weight, settings };
         let [loss] = burn_autograd_core::differentiate::<B, C, _, 1, 1>(rule, [logits]);
         loss
+    }
+
+    // So do the rows, but that targets are refused where the kernels refuse them.
+    fn cross_entropy_rows(
+        logits: burn::backend::tensor::FloatTensor<Self>,
+        targets: burn::backend::tensor::IntTensor<Self>,
+        weight: burn::backend::tensor::FloatTensor<Self>,
+        weighted: bool,
+        ignores: bool,
+        ignore_index: i64,
+        label_smoothing: f64,
+    ) -> (
+        burn::backend::tensor::FloatTensor<Self>,
+        burn::backend::tensor::FloatTensor<Self>,
+        burn::backend::tensor::FloatTensor<Self>,
+    ) {
+        let settings = super::Settings::of_rows(weighted, ignores, ignore_index, label_smoothing);
+        let logits = Var::<Self>::new(logits);
+        let classes = logits.shape()[1];
+        super::arguments::check_as_a_kernel::<B>(&targets, classes, settings.ignore_index);
+        let weight = settings.weighted.then(|| Var::new(weight));
+        let rows = spec::rows::<Self>(&logits, targets, weight, settings);
+        let [losses, sums, weights] = rows.map(Var::into_primitive);
+        (losses, sums, weights)
     }
 }

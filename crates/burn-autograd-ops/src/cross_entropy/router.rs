@@ -50,13 +50,15 @@ fn decode_settings(scalars: &[ScalarIr]) -> Settings {
 #[cfg(all(feature = "capture", feature = "autodiff"))]
 fn replay() {
     use burn::backend::Dispatch;
-    use burn_autograd_core::{Index, Var, apply_rule, trace_operation};
+    use burn_autograd_core::{Index, Var, apply_rule, check, trace_operation};
 
-    use super::CrossEntropy;
+    use super::{CrossEntropy, OPERATION};
 
     trace_operation(LOSS, |floats, ints, scalars| {
         let [logits, weight]: [Var; 2] = floats.try_into().ok()?;
         let [targets]: [Index; 1] = ints.try_into().ok()?;
+        check::transcendental(OPERATION, "logits", logits.detach().primitive())
+            .unwrap_or_else(|error| panic!("{error}"));
         let settings = decode_settings(scalars);
         let rule = CrossEntropy::<Dispatch> {
             targets: targets.into_primitive(),

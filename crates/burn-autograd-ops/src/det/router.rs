@@ -3,7 +3,7 @@
 use burn::backend::TensorMetadata;
 use burn::backend::ir::BackendIr;
 use burn::backend::tensor::FloatTensor;
-use burn_autograd_core::apply_rule;
+use burn_autograd_core::{apply_rule, check as arguments};
 use burn_router::{BackendRouter, CustomOpRegistry, RouterChannel};
 
 use super::{Det, DetOps, LogAbsDet};
@@ -25,7 +25,11 @@ impl<C: RouterChannel> DetOps for BackendRouter<C> {
         a: FloatTensor<Self>,
         packed: FloatTensor<Self>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        replay(LOG_ABS_DET, |inputs, _| apply_rule(&LogAbsDet, inputs));
+        replay(LOG_ABS_DET, |[a, packed], _| {
+            arguments::transcendental("log_abs_det", "a", a.detach().primitive())
+                .unwrap_or_else(|error| panic!("{error}"));
+            apply_rule(&LogAbsDet, [a, packed])
+        });
         let number = || (number_shape(&a.shape()), a.dtype());
         let numbers = [number(), number()];
         let [sign, log] = send(LOG_ABS_DET, [a, packed], numbers, vec![]);

@@ -41,6 +41,7 @@ use burn::backend::{Backend, Dispatch, DispatchTensor, TensorMetadata, backend_e
 use burn::tensor::{Shape, Tensor};
 use burn_autograd_core::{Error, ErrorKind, Floats, Var, apply_rule, check as arguments};
 
+use crate::support::variables;
 pub use module::{Linear, LinearConfig};
 
 /// The rule of [`linear`], with and without a bias, for
@@ -334,8 +335,11 @@ impl TensorLinear for Var {
 
     #[track_caller]
     fn fused_linear(self, weight: Self, bias: Option<Self>) -> Self {
+        let mut given = vec![("x", &self), ("weight", &weight)];
+        given.extend(bias.as_ref().map(|bias| ("bias", bias)));
         let shape = bias.as_ref().map(Self::shape);
-        output_shape("linear", &self.shape(), &weight.shape(), shape.as_ref())
+        variables("linear", &given)
+            .and_then(|()| output_shape("linear", &self.shape(), &weight.shape(), shape.as_ref()))
             .unwrap_or_else(|error| panic!("{error}"));
         let [y] = match bias {
             Some(bias) => apply_rule(&Affine, [self, weight, bias]),

@@ -7,6 +7,7 @@ use burn::backend::{Dispatch, TensorMetadata};
 use burn_autograd_core::{Var, apply_rule};
 use burn_router::{BackendRouter, CustomOpRegistry, RouterChannel};
 
+use super::arguments::factored;
 use super::{LuOps, LuSolve, packed_shape, solution_shape};
 use crate::support::router::{like, replay, send, serve};
 
@@ -17,6 +18,9 @@ const SOLVE_WITH: &str = "burn_autograd::lu_solve_with";
 impl<C: RouterChannel> LuOps for BackendRouter<C> {
     fn lu_factor(a: FloatTensor<Self>) -> FloatTensor<Self> {
         replay(FACTOR, |[a], _| {
+            // In a smaller data type than it was recorded in.
+            factored("lu_factor", "a", &a.shape(), a.dtype())
+                .unwrap_or_else(|error| panic!("{error}"));
             let packed = <Dispatch as LuOps>::lu_factor(a.detach().into_primitive());
             [Var::<Dispatch>::new(packed)]
         });

@@ -40,6 +40,8 @@ use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::{Shape, Tensor};
 use burn_autograd_core::{Error, Floats, Var, apply_rule, check as arguments};
 
+use crate::support::variables;
+
 /// The rule of [`multiply_add`], for [`differentiate`](burn_autograd_core::differentiate).
 #[derive(Debug, Clone, Copy)]
 pub struct MultiplyAdd;
@@ -301,11 +303,11 @@ impl<const D: usize> TensorMultiplyAdd for Tensor<D> {
 impl TensorMultiplyAdd for Var {
     #[track_caller]
     fn multiply_add(self, x: Self, b: Self) -> Self {
-        arguments::broadcast(
-            "multiply_add",
-            &[("w", &self.shape()), ("x", &x.shape()), ("b", &b.shape())],
-        )
-        .unwrap_or_else(|error| panic!("{error}"));
+        let shapes = (self.shape(), x.shape(), b.shape());
+        let shapes = [("w", &shapes.0), ("x", &shapes.1), ("b", &shapes.2)];
+        variables("multiply_add", &[("w", &self), ("x", &x), ("b", &b)])
+            .and_then(|()| arguments::broadcast("multiply_add", &shapes))
+            .unwrap_or_else(|error| panic!("{error}"));
         let [y] = apply_rule(&MultiplyAdd, [self, x, b]);
         y
     }

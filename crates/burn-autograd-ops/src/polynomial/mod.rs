@@ -38,6 +38,7 @@ use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::{Shape, Tensor};
 use burn_autograd_core::{Error, ErrorKind, Floats, Var, apply_rule, check as arguments};
 
+use crate::support::variables;
 pub use module::{Polynomial3, Polynomial3Config};
 
 /// The rule of [`polynomial`](fn@polynomial), for
@@ -266,7 +267,9 @@ impl TensorPolynomial for Var {
 
     #[track_caller]
     fn polynomial(self, coefficients: Self) -> Self {
-        counted("polynomial", &coefficients.shape()).unwrap_or_else(|error| panic!("{error}"));
+        variables("polynomial", &[("x", &self), ("coefficients", &coefficients)])
+            .and_then(|()| counted("polynomial", &coefficients.shape()))
+            .unwrap_or_else(|error| panic!("{error}"));
         let [y] = apply_rule(&Polynomial, [self, coefficients]);
         y
     }

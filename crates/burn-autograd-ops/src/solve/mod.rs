@@ -31,7 +31,7 @@ use burn_autograd_core::{Error, ErrorKind, Var, check as arguments};
 
 use crate::lu::arguments::{factored, fits, refuse_singular};
 use crate::lu::{LuOps, LuSolve};
-use crate::support::transposed;
+use crate::support::{transposed, variables};
 #[cfg(feature = "autodiff")]
 pub use product::SolveOps;
 
@@ -550,7 +550,8 @@ impl TensorSolve for Var {
 
 #[track_caller]
 fn with_var(operation: &str, right: bool, a: &Var, b: Var, dims: &[usize]) -> Var {
-    factored(operation, "a", &a.shape(), a.dtype())
+    variables(operation, &[("a", a), ("b", &b)])
+        .and_then(|()| factored(operation, "a", &a.shape(), a.dtype()))
         .and_then(|()| fits(operation, ("a", &a.shape()), ("b", &b.shape()), dims))
         .unwrap_or_else(|error| panic!("{error}"));
     let packed = Var::new(<Dispatch as LuOps>::lu_factor(a.detach().into_primitive()));

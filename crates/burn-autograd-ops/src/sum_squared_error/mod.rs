@@ -36,6 +36,8 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use burn_autograd_core::{Error, Var, apply_rule};
 
+use crate::support::{equal_shapes, variables};
+
 /// The rule of [`sum_squared_error`](fn@sum_squared_error), for
 /// [`differentiate`](burn_autograd_core::differentiate).
 #[derive(Debug, Clone, Copy)]
@@ -215,7 +217,7 @@ pub fn try_sum_squared_error_vjp<const D: usize>(
     let grad = grad.into_dispatch();
     floats(OPERATION, &[("prediction", &p), ("target", &t), ("grad", &grad)])?;
     let shapes = (p.shape(), t.shape());
-    crate::support::equal_shapes(OPERATION, ("prediction", &shapes.0), ("target", &shapes.1))?;
+    equal_shapes(OPERATION, ("prediction", &shapes.0), ("target", &shapes.1))?;
     crate::support::cotangent(OPERATION, &[1], &grad.shape())?;
     let (dp, dt) = <Dispatch as SumSquaredErrorOps>::sum_squared_error_vjp(p, t, grad);
     Ok((Tensor::from_dispatch(dp), Tensor::from_dispatch(dt)))
@@ -245,13 +247,12 @@ impl TensorSumSquaredError for Var {
 
     #[track_caller]
     fn sum_squared_error(self, target: Self) -> Self {
+        const OPERATION: &str = "sum_squared_error";
         let shapes = (self.shape(), target.shape());
-        crate::support::equal_shapes(
-            "sum_squared_error",
-            ("prediction", &shapes.0),
-            ("target", &shapes.1),
-        )
-        .unwrap_or_else(|error| panic!("{error}"));
+        let shapes = (("prediction", &shapes.0), ("target", &shapes.1));
+        variables(OPERATION, &[("prediction", &self), ("target", &target)])
+            .and_then(|()| equal_shapes(OPERATION, shapes.0, shapes.1))
+            .unwrap_or_else(|error| panic!("{error}"));
         let [loss] = apply_rule(&SumSquaredError, [self, target]);
         loss
     }

@@ -19,7 +19,7 @@ pub(crate) mod router;
 
 use burn::backend::{DispatchTensor, TensorMetadata};
 use burn::tensor::Shape;
-use burn_autograd_core::{Error, ErrorKind, check};
+use burn_autograd_core::{Error, ErrorKind, Var, check};
 
 pub(crate) use precision::{cast, wide};
 pub(crate) use real::Real;
@@ -61,6 +61,15 @@ pub(crate) fn transposed<const D: usize>(
     let mut axes: [usize; D] = std::array::from_fn(|dim| dim);
     axes.swap(D - 2, D - 1);
     permuted(tensor, axes)
+}
+
+/// Checks variables as [`check::floats`] checks tensors: a kernel would read the bytes of one data
+/// type as those of the other, or round to that of its first operand.
+pub(crate) fn variables(operation: &str, given: &[(&'static str, &Var)]) -> Result<(), Error> {
+    // The check looks at no value, so that nothing is lost where they are being differentiated.
+    let given: Vec<_> = given.iter().map(|(name, var)| (*name, var.constant())).collect();
+    let tensors: Vec<_> = given.iter().map(|(name, var)| (*name, var.primitive())).collect();
+    check::floats(operation, &tensors)
 }
 
 /// Checks two float arguments that must have one shape.

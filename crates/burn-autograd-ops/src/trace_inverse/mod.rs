@@ -48,6 +48,7 @@ use burn_autograd_core::{Error, Floats, Var, apply_rule, check as arguments};
 
 use crate::lu::LuOps;
 use crate::lu::arguments::{factored, fits, refuse_singular};
+use crate::support::variables;
 use crate::trace::TraceOps;
 
 /// The rule of [`trace_inverse`](fn@trace_inverse), for
@@ -278,7 +279,8 @@ impl<const D: usize> TensorTraceInverse for Tensor<D> {
 impl TensorTraceInverse for Var {
     #[track_caller]
     fn trace_inverse(self, b: Self) -> Self {
-        factored("trace_inverse", "b", &b.shape(), b.dtype())
+        variables("trace_inverse", &[("a", &self), ("b", &b)])
+            .and_then(|()| factored("trace_inverse", "b", &b.shape(), b.dtype()))
             .and_then(|()| fits("trace_inverse", ("b", &b.shape()), ("a", &self.shape()), &[1, 2]))
             .unwrap_or_else(|error| panic!("{error}"));
         let [y] = apply_rule(&TraceInverse, [self, b]);

@@ -3,10 +3,10 @@
 use burn::backend::TensorMetadata;
 use burn::backend::ir::BackendIr;
 use burn::backend::tensor::FloatTensor;
-use burn_autograd_core::{apply_rule, check as arguments};
+use burn_autograd_core::check as arguments;
 use burn_router::{BackendRouter, CustomOpRegistry, RouterChannel};
 
-use super::{TraceInverse, TraceInverseOps};
+use super::{TensorTraceInverse, TraceInverseOps};
 use crate::support::router::{replay, send, serve};
 
 const FORWARD: &str = "burn_autograd::trace_inverse";
@@ -15,7 +15,7 @@ const FORWARD: &str = "burn_autograd::trace_inverse";
 /// operations by themselves.
 impl<C: RouterChannel> TraceInverseOps for BackendRouter<C> {
     fn trace_inverse(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
-        replay(FORWARD, |inputs, _| apply_rule(&TraceInverse, inputs));
+        replay(FORWARD, |[a, b], _| [a.trace_inverse(b)]);
         let shape = arguments::broadcast("trace_inverse", &[("a", &a.shape()), ("b", &b.shape())])
             .unwrap_or_else(|error| panic!("{error}"));
         let y = (shape, a.dtype());
