@@ -335,8 +335,8 @@ impl TensorLinear for Var {
 
     #[track_caller]
     fn fused_linear(self, weight: Self, bias: Option<Self>) -> Self {
-        let mut given = vec![("x", &self), ("weight", &weight)];
-        given.extend(bias.as_ref().map(|bias| ("bias", bias)));
+        // Without a bias the weight is looked at twice.
+        let given = [("x", &self), ("weight", &weight), ("bias", bias.as_ref().unwrap_or(&weight))];
         let shape = bias.as_ref().map(Self::shape);
         variables("linear", &given)
             .and_then(|()| output_shape("linear", &self.shape(), &weight.shape(), shape.as_ref()))
