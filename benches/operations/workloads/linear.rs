@@ -46,6 +46,9 @@ fn forms(
             let (x, w, b) = (x.clone(), w.clone(), b.clone());
             let step: Step = Box::new(move || {
                 let y = operation(x.clone(), w.clone(), b.clone());
+                // Held, for the product is to be measured: with fusion, Burn 0.22.1 panics on its
+                // own thread over a fused product that was dropped unread, and does not compute it.
+                let kept = y.clone();
                 let mut grads = match &g {
                     Some(g) => Given.apply([y, g.clone()]).backward(),
                     None => y.backward(),
@@ -56,6 +59,7 @@ fn forms(
                     b.grad_remove(&mut grads),
                 );
                 assert!(gradients.0.is_some() && gradients.1.is_some() && gradients.2.is_some());
+                drop(kept);
             });
             (name.to_owned(), step)
         })
