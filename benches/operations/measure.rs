@@ -29,13 +29,15 @@ impl Step {
     }
 }
 
-/// Seconds, of the form that they are of.
+/// Seconds, of the form that they are of: the fastest of several.
 #[derive(Debug, Clone)]
 pub(crate) struct Time {
     form: String,
     pub(crate) median: f64,
     least: f64,
     repetitions: usize,
+    /// The medians of all forms, this one too.
+    forms: Vec<(String, f64)>,
 }
 
 impl Time {
@@ -49,6 +51,7 @@ impl Time {
             "median": self.median,
             "least": self.least,
             "repetitions": self.repetitions,
+            "forms": self.forms.iter().cloned().collect::<std::collections::BTreeMap<_, _>>(),
         })
     }
 
@@ -59,6 +62,7 @@ impl Time {
             median: times[times.len() / 2].as_secs_f64(),
             least: times[0].as_secs_f64(),
             repetitions: times.len(),
+            forms: Vec::new(),
         }
     }
 }
@@ -113,12 +117,13 @@ pub(crate) fn race<const N: usize>(
             }
         }
     }
-    let mut fastest = [const { None::<Time> }; N];
+    let mut all = [const { Vec::<Time>::new() }; N];
     for (index, name, _, times) in forms {
-        let time = Time::of(name, times);
-        if fastest[index].as_ref().is_none_or(|other| time.median < other.median) {
-            fastest[index] = Some(time);
-        }
+        all[index].push(Time::of(name, times));
     }
-    fastest
+    all.map(|times| {
+        let forms = times.iter().map(|time| (time.form.clone(), time.median)).collect();
+        let fastest = times.into_iter().min_by(|a, b| a.median.total_cmp(&b.median))?;
+        Some(Time { forms, ..fastest })
+    })
 }
