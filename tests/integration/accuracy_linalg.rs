@@ -92,7 +92,7 @@ struct Measured {
     /// The columns of each input, and what is added on its diagonal.
     inputs: Vec<(usize, f64)>,
     /// What the documentation says was measured: the worst of `f32` and `f64` on every backend, for values
-    /// and for gradients, rounded to a tenth.
+    /// and for gradients, rounded to a tenth, on a processor with AVX-512.
     measured: (f64, f64),
 }
 
@@ -118,7 +118,7 @@ fn operations() -> Vec<Measured> {
                 (solution, vec![da, db])
             },
             inputs: vec![(N, DOMINANT), (2, 0.0)],
-            measured: (2.4, 2.9),
+            measured: (1.9, 3.5),
         },
         Measured {
             name: "inverse",
@@ -130,7 +130,7 @@ fn operations() -> Vec<Measured> {
                 (y, vec![da])
             },
             inputs: vec![(N, DOMINANT)],
-            measured: (2.7, 4.3),
+            measured: (1.9, 4.1),
         },
         Measured {
             name: "det",
@@ -151,7 +151,7 @@ fn operations() -> Vec<Measured> {
                 (vec![det.ln()], vec![scaled(&transposed(&y, N), &g[0])])
             },
             inputs: vec![(N, DOMINANT)],
-            measured: (1.2, 2.6),
+            measured: (1.2, 2.2),
         },
         Measured {
             name: "trace_inverse",
@@ -168,7 +168,7 @@ fn operations() -> Vec<Measured> {
                 (sum(first, &scaled(b, &trace)), vec![da, db])
             },
             inputs: vec![(N, 0.0), (N, DOMINANT)],
-            measured: (1.8, 3.9),
+            measured: (1.8, 3.2),
         },
     ]
 }
@@ -236,5 +236,10 @@ fn measure(case: &Measured, device: &Device, dtype: DType) -> (f64, f64) {
 #[test]
 fn matrices_of_good_condition_are_as_accurate_as_documented() {
     println!("worst error in units in the last place of the largest number: value, gradient");
-    assert_documented(&operations(), measure, |case| (case.name, unrounded(case.measured)));
+    // The order of sums is faer's, for the vectors that the processor has: elsewhere as many roundings, but
+    // others. A mistake is off by far more than half as much again.
+    assert_documented(&operations(), measure, |case| {
+        let (values, gradients) = unrounded(case.measured);
+        (case.name, (1.5 * values, 1.5 * gradients))
+    });
 }

@@ -148,6 +148,8 @@ fn what_no_gradient_needs_is_not_kept() {
             drop(y.sum().backward());
             held
         };
+        // Kept for good, for its next product: a buffer of faer's.
+        held([true, true]);
         let warm = held([true, true]);
         assert_eq!(held([true, true]), warm, "{device:?}");
         assert_eq!(held([true, false]), warm - 2, "{device:?}");

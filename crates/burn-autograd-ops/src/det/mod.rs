@@ -17,7 +17,7 @@
 //! - **Accuracy**: that of the determinant of a matrix at most 3n³·ρ·ε·‖A‖ away (see [`lu`](crate::lu)):
 //!   relative errors are that times the condition number. For n = 6 and a good condition det was off by at
 //!   most 3.1 units in the last place and its gradient by 4.1 of its largest number, the logarithm by 1.2
-//!   and its gradient by 2.6 (measured against 77 digits). Products, and sums of logarithms, run in `f64`
+//!   and its gradient by 2.2 (measured against 77 digits). Products, and sums of logarithms, run in `f64`
 //!   on Flex and NdArray. In `f16` and `bf16` on Flex the n pivots are rounded, each by half a unit, and
 //!   the result once more; gradients of determinants up to n = 3 are computed in `f32` and rounded once,
 //!   everywhere.

@@ -18,7 +18,7 @@
 //!   `f64` on Flex and NdArray, `f16` and `bf16` on Flex in `f32`.
 //! - **Accuracy**: Y₁ is a solution with Bᵀ: ‖Y₁ᵀ·B − A‖ ≤ 3n³·ρ·ε·‖Y₁‖·‖B‖. tr(A) and ⟨G, B⟩ are summed in
 //!   `f64` on Flex and NdArray. For n = 6 and a good condition of B, Y was off by at most 1.8 units in the
-//!   last place of its largest number, the gradients by 3.9 (measured against 77 digits). In `f16` and
+//!   last place of its largest number, the gradients by 3.2 (measured against 77 digits). In `f16` and
 //!   `bf16` on Flex the result is rounded once; the gradients read the factors and Y₁, which were rounded,
 //!   and are rounded themselves.
 //! - **Cost**: one factorisation, ⅔n³ operations; 2n³ for Y, 2n³ for Ā, and 2n³ more for B̄. There is
