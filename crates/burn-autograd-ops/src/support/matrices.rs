@@ -162,16 +162,48 @@ impl<'a, T: Copy> Matrix<'a, T> {
         dense.then(|| &self.data[..self.rows * self.columns])
     }
 
+    /// Copies it to `to`, row-major.
+    #[inline(always)]
+    pub(crate) fn copy(&self, to: &mut [T]) {
+        // A transposed matrix, in tiles whose rows are vectors on both sides.
+        const TILE: usize = 8;
+        let [rows, columns] = [self.rows, self.columns].map(|size| size - size % TILE);
+        if self.column_stride == 1 || self.row_stride != 1 || rows == 0 || columns == 0 {
+            self.copy_rows(to, |i| i);
+            return;
+        }
+        for left in (0..columns).step_by(TILE) {
+            for top in (0..rows).step_by(TILE) {
+                let tile: [[T; TILE]; TILE] = std::array::from_fn(|j| {
+                    let from = &self.data[(left + j) * self.column_stride + top..][..TILE];
+                    from.try_into().expect("as many elements")
+                });
+                for i in 0..TILE {
+                    let to = &mut to[(top + i) * self.columns + left..][..TILE];
+                    for j in 0..TILE {
+                        to[j] = tile[j][i];
+                    }
+                }
+            }
+        }
+        for i in 0..self.rows {
+            let first = if i < rows { columns } else { 0 };
+            for j in first..self.columns {
+                to[i * self.columns + j] = self.at(i, j);
+            }
+        }
+    }
+
     /// Copies it to `to`, row-major; row i from row `row(i)`.
     #[inline(always)]
     pub(crate) fn copy_rows(&self, to: &mut [T], row: impl Fn(usize) -> usize) {
         if self.columns == 0 {
             return;
         }
+        let row_of = |i: usize| row(i) * self.row_stride;
         if self.column_stride == 1 {
             for (i, to) in to.chunks_exact_mut(self.columns).enumerate() {
-                let from = &self.data[row(i) * self.row_stride..][..self.columns];
-                to.copy_from_slice(from);
+                to.copy_from_slice(&self.data[row_of(i)..][..self.columns]);
             }
             return;
         }
@@ -180,9 +212,8 @@ impl<'a, T: Copy> Matrix<'a, T> {
         for top in (0..self.rows).step_by(BLOCK) {
             for left in (0..self.columns).step_by(BLOCK) {
                 for i in top..self.rows.min(top + BLOCK) {
-                    let from = row(i) * self.row_stride;
                     for j in left..self.columns.min(left + BLOCK) {
-                        to[i * self.columns + j] = self.data[from + j * self.column_stride];
+                        to[i * self.columns + j] = self.data[row_of(i) + j * self.column_stride];
                     }
                 }
             }
@@ -306,7 +337,7 @@ pub(crate) fn for_each<J: Job>(count: usize, operations_each: usize, job: &J) {
 
 #[cfg(test)]
 mod tests {
-    use super::Matrices;
+    use super::{Matrices, Matrix};
 
     /// Every element of every matrix, by its coordinates; and whether they are seen to lie one after the
     /// other.
@@ -334,6 +365,27 @@ mod tests {
             }
         }
         assert_eq!(matrices.as_slice(), dense.then_some(&all[..]));
+    }
+
+    /// All sizes around a tile, both ways.
+    #[test]
+    fn a_copy_is_row_major() {
+        for rows in [1, 7, 8, 9, 16, 21] {
+            for columns in [1, 7, 8, 9, 16, 21] {
+                let places: Vec<usize> = (0..rows * columns).collect();
+                let matrix = Matrix::row_major(&places, [rows, columns]);
+                let mut copy = vec![usize::MAX; places.len()];
+                matrix.copy(&mut copy);
+                assert_eq!(copy, places);
+                let transposed = matrix.transpose();
+                transposed.copy(&mut copy);
+                let expected: Vec<_> = (0..columns)
+                    .flat_map(|i| (0..rows).map(move |j| (i, j)))
+                    .map(|(i, j)| matrix.at(j, i))
+                    .collect();
+                assert_eq!(copy, expected, "{rows}×{columns}");
+            }
+        }
     }
 
     #[test]

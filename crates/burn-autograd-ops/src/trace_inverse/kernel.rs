@@ -40,12 +40,12 @@ impl<T: Lanes> Job for Forward<'_, T> {
         }
         let trace = T::from_f64(trace(&a, n));
         // In the place of the result: new memory costs more than a pass over some that is in the cache.
-        a.transpose().copy_rows(y, |i| i);
+        a.transpose().copy(y);
         factors.solve(packed, y, n, true);
         for (i, row) in y.chunks_exact(n).enumerate() {
             first[factors.source(packed, i) * n..][..n].copy_from_slice(row);
         }
-        b.copy_rows(y, |i| i);
+        b.copy(y);
         for (y, &first) in y.iter_mut().zip(&*first) {
             *y = first + trace * *y;
         }
@@ -113,10 +113,10 @@ impl<T: Lanes> Job for Backward<'_, T> {
         grad.copy_rows(x, |i| factors.source(packed, i));
         factors.solve(packed, x, n, false);
         let (solution, _) = place(da, second, n * n);
-        Matrix::row_major(x, [n, n]).transpose().copy_rows(solution, |i| i);
+        Matrix::row_major(x, [n, n]).transpose().copy(solution);
         if db {
             let trace = T::from_f64(trace(&self.a.get(index), n));
-            grad.copy_rows(x, |i| i);
+            grad.copy(x);
             x.iter_mut().for_each(|g| *g = trace * *g);
             let first = self.first.get(index).as_slice().expect("it is row-major");
             factors.subtract_product(first, solution, x);

@@ -42,7 +42,7 @@ impl<S: Simd> Factors<S> {
         // faer takes half the time for a matrix whose columns lie together.
         let columns = &mut workspace.first;
         columns.resize(n * n, T::ZERO);
-        a.transpose().copy_rows(columns, |i| i);
+        a.transpose().copy(columns);
         let rows = &mut workspace.rows;
         rows.clear();
         if finite(columns) {
@@ -59,10 +59,10 @@ impl<S: Simd> Factors<S> {
                 Default::default(),
             );
             if finite(columns) {
-                Matrix::row_major(columns, [n, n]).transpose().copy_rows(factors, |i| i);
+                Matrix::row_major(columns, [n, n]).transpose().copy(factors);
             } else {
                 // Infinite factors, or those of a pivot that has no reciprocal.
-                a.copy_rows(factors, |i| i);
+                a.copy(factors);
                 plain::factor(factors, chosen);
             }
         } else {

@@ -97,7 +97,7 @@ impl<T: Lanes> Job for SolveJob<'_, T> {
         } else if self.transposed {
             let first = &mut worker.first;
             first.resize(n * columns, T::ZERO);
-            b.copy_rows(first, |i| i);
+            b.copy(first);
             factors.solve(packed, first, columns, true);
             for (i, row) in first.chunks_exact(columns).enumerate() {
                 x[factors.source(packed, i) * columns..][..columns].copy_from_slice(row);
