@@ -15,7 +15,8 @@
 //! - **Data types**: permutations are exact up to n = 2²⁴ in `f32`, 2048 in `f16`, 256 in `bf16`;
 //!   beyond that the operations refuse. NdArray has `f32` and `f64`. Flex, wgpu, cuda, rocm
 //!   and metal compute `f16` and `bf16` in `f32`, and round each result, the factors too: a solution in
-//!   these types is that of a matrix which is off by up to a unit in the last place of |L|·|U|.
+//!   these types is that of a matrix which is off by up to a unit in the last place of |L|·|U|. A factor
+//!   beyond 65504 is ∞ in `f16`, and its matrix is refused like a singular one.
 //! - **Accuracy**: for every n, ‖A·X − B‖ ≤ 3n³·ρ·ε·‖A‖·‖X‖ (Higham 2002, theorem 9.4 and lemma 9.6, with
 //!   γ₃ₙ‖L‖‖U‖), where the growth ρ of the pivots is a small number for matrices that occur.
 //! - **Cost**: ⅔n³ operations for a factorisation, 2n² for each column of a right-hand side.
