@@ -185,8 +185,8 @@ fn add<T: Real>(sums: &mut [[f64; LANES]; 2], max: T, chunks: &[[T; LANES]]) {
         for lane in 0..LANES {
             let shifted = chunk[lane] - max;
             let is_max = shifted == T::ZERO;
-            ones[lane] = ones[lane] + if is_max { one } else { T::ZERO };
-            others[lane] = others[lane] + if is_max { T::ZERO } else { shifted.raised_exp() };
+            ones[lane] += if is_max { one } else { T::ZERO };
+            others[lane] += if is_max { T::ZERO } else { shifted.raised_exp() };
         }
     }
     for lane in 0..LANES {

@@ -153,7 +153,7 @@ pub(super) fn products_into<T: Real>(grad: &mut [T], w: &[T], x: &[T]) -> Vec<T>
             move || {
                 for (((dw, grad), w), x) in dw.iter_mut().zip(grad).zip(w).zip(x) {
                     dw.write(*grad * *x);
-                    *grad = *grad * *w;
+                    *grad *= *w;
                 }
             },
         );

@@ -73,12 +73,12 @@ fn add_and_multiply<T: Real>(sums: &mut [f64; LANES], terms: &mut [T], x: &[T]) 
     for (terms, x) in terms.by_ref().zip(xs.by_ref()) {
         for ((sum, term), x) in lanes.iter_mut().zip(terms).zip(x) {
             *sum += term.to_f64();
-            *term = *term * *x;
+            *term *= *x;
         }
     }
     for ((sum, term), x) in lanes.iter_mut().zip(terms.into_remainder()).zip(xs.remainder()) {
         *sum += term.to_f64();
-        *term = *term * *x;
+        *term *= *x;
     }
     *sums = lanes;
 }

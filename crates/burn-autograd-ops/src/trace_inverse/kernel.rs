@@ -124,7 +124,7 @@ impl<T: Lanes> Job for Backward<'_, T> {
         if self.da.is_some() {
             let inner = T::from_f64(inner(&grad, &b, n));
             for i in 0..n {
-                solution[i * n + i] = solution[i * n + i] + inner;
+                solution[i * n + i] += inner;
             }
         }
     }

@@ -13,7 +13,7 @@ fn subtract<T: Lanes>(
 ) {
     for column in first..width {
         let by = coefficient * rows[from * width + column];
-        rows[to * width + column] = rows[to * width + column] - by;
+        rows[to * width + column] -= by;
     }
 }
 
