@@ -3,7 +3,10 @@
 
 use burn::tensor::{DType, Int, Tensor};
 use burn_autograd::ops::cross_entropy::{Reduction, cross_entropy_unreduced, cross_entropy_with};
+use burn_autograd::ops::det::{det_vjp, log_abs_det_vjp};
 use burn_autograd::ops::solve::solve_vjp;
+use burn_autograd::ops::trace::trace_vjp;
+use burn_autograd::ops::trace_inverse::trace_inverse_vjp;
 use burn_autograd::prelude::*;
 use burn_autograd::{ErrorKind, trace, trace_module};
 
@@ -47,7 +50,7 @@ fn options(x: &Tensor<2>) -> CrossEntropyOptions {
     }
 }
 
-fn cases() -> [(&'static str, Code, Formula); 14] {
+fn cases() -> [(&'static str, Code, Formula); 19] {
     [
         ("solve", |x| solve(x.clone(), x.sin()), |x| cramer(x).matmul(&x.sin())),
         ("solve_right", |x| solve_right(x.clone(), x.sin()), |x| x.sin().matmul(&cramer(x))),
@@ -93,6 +96,44 @@ fn cases() -> [(&'static str, Code, Formula); 14] {
                 sign * log
             },
             |x| -determinant(x).log(),
+        ),
+        (
+            // The gradient is g·I.
+            "trace_vjp",
+            |x| trace_vjp(x.clone(), x.clone().slice([0..1, 1..2])).matmul(x),
+            |x| entry(x, 0, 1) * x,
+        ),
+        (
+            // g·det(X)·X⁻ᵀ
+            "det_vjp",
+            |x| det_vjp(x.clone(), x.slice([0..1, 1..2])),
+            |x| entry(x, 0, 1) * determinant(x) * cramer(x).transpose(),
+        ),
+        (
+            // g·X⁻ᵀ
+            "log_abs_det_vjp",
+            |x| log_abs_det_vjp(x.clone(), x.slice([0..1, 1..2])),
+            |x| entry(x, 0, 1) * cramer(x).transpose(),
+        ),
+        (
+            // Of Y = (A·B⁻¹)ᵀ + tr(A)·B for G: Ā = Gᵀ·B⁻ᵀ + ⟨G, B⟩·I.
+            "trace_inverse_vjp, the first",
+            |x| trace_inverse_vjp(x.clone().sin(), x.clone(), x.clone().cos()).0.matmul(x),
+            |x| {
+                let g = x.cos();
+                g.transpose().matmul(&cramer(x).transpose()).matmul(x) + (&g * x).sum() * x
+            },
+        ),
+        (
+            // B̄ = −(A·B⁻¹)ᵀ·Gᵀ·B⁻ᵀ + tr(A)·G.
+            "trace_inverse_vjp, the second",
+            |x| trace_inverse_vjp(x.clone().sin(), x.clone(), x.cos()).1,
+            |x| {
+                let (a, g) = (x.sin(), x.cos());
+                let inverse = cramer(x).transpose();
+                let product = inverse.matmul(&a.transpose()).matmul(&g.transpose());
+                (entry(&a, 0, 0) + entry(&a, 1, 1)) * g - product.matmul(&inverse)
+            },
         ),
         (
             "cross_entropy",
