@@ -121,7 +121,8 @@ fn cases() -> [(&'static str, Code, Formula); 19] {
             |x| trace_inverse_vjp(x.clone().sin(), x.clone(), x.clone().cos()).0.matmul(x),
             |x| {
                 let g = x.cos();
-                g.transpose().matmul(&cramer(x).transpose()).matmul(x) + (&g * x).sum() * x
+                g.transpose().matmul(&cramer(x).transpose()).matmul(x)
+                    + (&g * x).sum().reshape([1, 1]) * x
             },
         ),
         (

@@ -605,10 +605,18 @@ impl Replay {
                 return mask(Dispatch::int_equal_elem(self.int(&op.lhs)?, whole(op.rhs), bools));
             }
             B::NotEqual(op) => {
-                return mask(Dispatch::int_not_equal(self.int(&op.lhs)?, self.int(&op.rhs)?, bools));
+                return mask(Dispatch::int_not_equal(
+                    self.int(&op.lhs)?,
+                    self.int(&op.rhs)?,
+                    bools,
+                ));
             }
             B::NotEqualElem(op) => {
-                return mask(Dispatch::int_not_equal_elem(self.int(&op.lhs)?, whole(op.rhs), bools));
+                return mask(Dispatch::int_not_equal_elem(
+                    self.int(&op.lhs)?,
+                    whole(op.rhs),
+                    bools,
+                ));
             }
             _ => return None,
         }))
@@ -699,10 +707,18 @@ impl Replay {
                 return mask(Dispatch::int_greater_elem(self.int(&op.lhs)?, whole(op.rhs), bools));
             }
             N::GreaterEqual(op) => {
-                return mask(Dispatch::int_greater_equal(self.int(&op.lhs)?, self.int(&op.rhs)?, bools));
+                return mask(Dispatch::int_greater_equal(
+                    self.int(&op.lhs)?,
+                    self.int(&op.rhs)?,
+                    bools,
+                ));
             }
             N::GreaterEqualElem(op) => {
-                return mask(Dispatch::int_greater_equal_elem(self.int(&op.lhs)?, whole(op.rhs), bools));
+                return mask(Dispatch::int_greater_equal_elem(
+                    self.int(&op.lhs)?,
+                    whole(op.rhs),
+                    bools,
+                ));
             }
             N::Lower(op) => {
                 return mask(Dispatch::int_lower(self.int(&op.lhs)?, self.int(&op.rhs)?, bools));
@@ -711,10 +727,18 @@ impl Replay {
                 return mask(Dispatch::int_lower_elem(self.int(&op.lhs)?, whole(op.rhs), bools));
             }
             N::LowerEqual(op) => {
-                return mask(Dispatch::int_lower_equal(self.int(&op.lhs)?, self.int(&op.rhs)?, bools));
+                return mask(Dispatch::int_lower_equal(
+                    self.int(&op.lhs)?,
+                    self.int(&op.rhs)?,
+                    bools,
+                ));
             }
             N::LowerEqualElem(op) => {
-                return mask(Dispatch::int_lower_equal_elem(self.int(&op.lhs)?, whole(op.rhs), bools));
+                return mask(Dispatch::int_lower_equal_elem(
+                    self.int(&op.lhs)?,
+                    whole(op.rhs),
+                    bools,
+                ));
             }
             _ => return None,
         }))
