@@ -1,7 +1,7 @@
 //! Our operations in traces of ordinary tensor code: values and derivatives are those of formulas in
 //! elementary operations of `Var`, which share no kernel with them.
 
-use burn::tensor::{DType, Int, Tensor};
+use burn::tensor::{Bool, DType, Int, Tensor};
 use burn_autograd::ops::cross_entropy::{Reduction, cross_entropy_unreduced, cross_entropy_with};
 use burn_autograd::ops::det::{det_vjp, log_abs_det_vjp};
 use burn_autograd::ops::solve::solve_vjp;
@@ -335,5 +335,76 @@ fn a_trace_refuses_transcendental_functions_of_f64_on_wgpu() {
         let code = trace(code, x.clone()).unwrap_or_else(|error| panic!("{start}: {error}"));
         let text = message(|| drop(code.call(Var::from(&double))));
         assert!(text.starts_with(start), "{text}");
+    }
+}
+
+/// A mask of integers is a constant of the trace: each comparison keeps the numbers that it says.
+#[test]
+fn comparisons_of_integers_are_masks() {
+    type Ints = Tensor<1, Int>;
+    type Case = (
+        &'static str,
+        fn(Ints, Ints) -> Tensor<1, Bool>,
+        fn(Ints) -> Tensor<1, Bool>,
+        [u8; 4],
+        [u8; 4],
+    );
+    let other = |like: &Tensor<1, Int>| Tensor::from_ints([2, 1, 1, 3], &like.device());
+    // What is kept of 0 1 2 3, by comparison with 2 1 1 3, and with 2.
+    let cases: [Case; 6] = [
+        ("equal", |x, y| x.equal(y), |x| x.equal_elem(2), [0, 1, 0, 1], [0, 0, 1, 0]),
+        ("not_equal", |x, y| x.not_equal(y), |x| x.not_equal_elem(2), [1, 0, 1, 0], [1, 1, 0, 1]),
+        ("greater", |x, y| y.greater(x), |x| x.greater_elem(2), [1, 0, 0, 0], [0, 0, 0, 1]),
+        (
+            "greater_equal",
+            |x, y| x.greater_equal(y),
+            |x| x.greater_equal_elem(2),
+            [0, 1, 1, 1],
+            [0, 0, 1, 1],
+        ),
+        ("lower", |x, y| x.lower(y), |x| x.lower_elem(2), [1, 0, 0, 0], [1, 1, 0, 0]),
+        (
+            "lower_equal",
+            |x, y| y.lower_equal(x),
+            |x| x.lower_equal_elem(2),
+            [0, 1, 1, 1],
+            [1, 1, 1, 0],
+        ),
+    ];
+    for device in cpu() {
+        let x: Tensor<1> = tensor([4], &X, &device, DType::F64);
+        for (name, pair, scalar, kept_of_pair, kept_of_scalar) in &cases {
+            let code = |x: Tensor<1>| {
+                let count = Tensor::<1, Int>::arange(0..4, &x.device());
+                let first = pair(count.clone(), other(&count));
+                let second = scalar(count);
+                let cube = x.clone() * x.clone() * x.clone();
+                cube.mask_fill(first.bool_not(), 0.0) + x.exp().mask_fill(second.bool_not(), 0.0)
+            };
+            let code = trace(code, x.clone()).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let found = numbers(nth_derivative(|x: Var| code.call(x), x.clone(), 2));
+            let expected: Vec<f64> = (0..4)
+                .map(|k| {
+                    f64::from(kept_of_pair[k]) * 6.0 * X[k]
+                        + f64::from(kept_of_scalar[k]) * X[k].exp()
+                })
+                .collect();
+            near(name, &found, &expected);
+        }
+    }
+}
+
+/// Numbers of some hundreds, where a rounding of `bf16` is 1 or 2, and a detached part that is a third.
+#[cfg(feature = "flex")]
+#[test]
+fn half_precision_is_compared_within_its_roundings() {
+    for dtype in [DType::F16, DType::BF16] {
+        let device = burn::tensor::Device::flex();
+        let x: Tensor<2> = tensor([2, 2], &[9.25, -7.5, 8.0, 6.5], &device, dtype);
+        let right = |x: Tensor<2>| x.clone() * x.clone() * x.sin() * 3.0;
+        trace(right, x.clone()).unwrap_or_else(|error| panic!("{dtype:?}: {error}"));
+        let wrong = |x: Tensor<2>| x.clone() * x.clone().detach() * x * 3.0;
+        let error = trace(wrong, x).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Derivative, "{dtype:?}: {error}");
     }
 }

@@ -8,6 +8,8 @@ mod record;
 #[cfg(feature = "autodiff")]
 mod replay;
 mod text;
+#[cfg(feature = "autodiff")]
+mod traced;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -19,7 +21,7 @@ use burn::tensor::{DType, TensorData};
 pub use custom::trace_operation;
 pub(crate) use record::Applied;
 #[cfg(feature = "autodiff")]
-pub use replay::{Traced, trace, trace_module};
+pub use traced::{Traced, trace, trace_module};
 
 /// The operations that a function of tensors performs: recorded, not computed.
 ///

@@ -1,0 +1,352 @@
+//! Ordinary tensor code as a function of variables: recorded, compared with itself, and computed
+//! again wherever it is called.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use burn::backend::ir::{ActivationOperationIr as A, OperationIr as O};
+use burn::backend::{AutodiffBackend, Dispatch, DispatchTensor, TensorMetadata};
+use burn::module::Module;
+use burn::tensor::{DType, Tensor, TensorData};
+
+use super::Graph;
+use super::replay::{Constants, Replay, constant};
+use crate::call::without_autodiff;
+use crate::{Error, ErrorKind, Tensors, Var, Vars, check};
+
+/// Ordinary tensor code as a function of variables, which the transforms differentiate to any order.
+///
+/// Made by [`trace`] and [`trace_module`]. What the code read beside its arguments is a constant;
+/// everything is computed in the data type of the arguments, whatever the code was written for.
+pub struct Traced<I, O> {
+    graph: Graph,
+    constants: Arc<Mutex<Vec<Constants>>>,
+    types: PhantomData<fn(I) -> O>,
+}
+
+impl<I, O> Clone for Traced<I, O> {
+    fn clone(&self) -> Self {
+        Self { graph: self.graph.clone(), constants: self.constants.clone(), types: PhantomData }
+    }
+}
+
+impl<I, O> fmt::Debug for Traced<I, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Traced").field(&self.graph).finish()
+    }
+}
+
+/// Traces a function of tensors: records it, and compares values and gradients of what was recorded
+/// with those of the function itself, at `at` and at one point beside it, up to 1⁄16 or so away.
+///
+/// No recording sees a `detach()`. The comparison does, where the detached part's share of a gradient
+/// is more than some 10⁻⁵ of the largest gradient; a function that uses gelu, whose gradient in Burn is
+/// an approximation, is compared up to 10⁻³, and one that computes in half precision up to eight of its
+/// roundings, 1 % of the largest gradient in `f16` and 6 % in `bf16`, and 0.03 and 0.25 beside that: trace
+/// it in `f32`, a trace serves any data type. A smaller share passes, as one that vanishes at both points
+/// does.
+///
+/// The function must do the same for all arguments of these shapes: it cannot look at a value. A
+/// tensor that it captured has to follow its arguments:
+/// `weight.clone().to_device(&x.device())`; for modules there is [`trace_module`].
+///
+/// # Errors
+///
+/// - [`ErrorKind::DType`], [`ErrorKind::Device`] if the arguments are not of one data type and
+///   device;
+/// - [`ErrorKind::Contract`] if the function cannot be recorded, or performs an operation that has
+///   no counterpart on [`Var`]; the operation is named;
+/// - [`ErrorKind::Derivative`] if the values or the gradient of what was recorded are not the
+///   function's own: it detaches something, or draws random numbers.
+///
+/// # Panics
+///
+/// Where the function does.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor, activation};
+/// use burn_autograd_core::{Var, nth_derivative, trace};
+///
+/// let x = Tensor::<1>::from_floats([0.0, 0.5], &Device::flex());
+/// let softplus = trace(|x: Tensor<1>| activation::softplus(x, 1.0), x.clone()).unwrap();
+/// // Its second derivative is σ(x)·(1 − σ(x)), which is a quarter at 0.
+/// let second = nth_derivative(|x: Var| softplus.call(x), x, 2);
+/// let at_zero = second.to_data().try_to_vec::<f32>().unwrap()[0];
+/// assert!((at_zero - 0.25).abs() < 1e-6);
+/// # }
+/// ```
+pub fn trace<In: Tensors, Out: Tensors>(
+    function: impl Fn(In) -> Out,
+    at: In,
+) -> Result<Traced<In, Out>, Error> {
+    let tensors: Vec<_> = at.into_dispatch().into_iter().map(without_autodiff).collect();
+    check::inputs("trace", &tensors)?;
+    let graph = Graph::record(&function, In::from_dispatch(tensors.clone()))?;
+    Traced::verified(graph, function, tensors)
+}
+
+/// Traces a function of a module and tensors; see [`trace`]. The module's parameters are constants.
+///
+/// # Errors
+///
+/// As [`trace`].
+///
+/// # Panics
+///
+/// Where the function does.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::nn::{Linear, LinearConfig};
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_core::{Var, hessian, trace_module};
+///
+/// let device = Device::flex();
+/// let layer = LinearConfig::new(2, 1).init(&device);
+/// let x = Tensor::<2>::from_floats([[1.0, 2.0]], &device);
+/// let forward = |layer: &Linear, x: Tensor<2>| layer.forward(x).tanh();
+/// let traced = trace_module(&layer, forward, x.clone()).unwrap();
+/// assert_eq!(hessian(|x: Var| traced.call(x), x).matrix().dims(), [2, 2]);
+/// # }
+/// ```
+pub fn trace_module<M: Module, In: Tensors, Out: Tensors>(
+    module: &M,
+    function: impl Fn(&M, In) -> Out,
+    at: In,
+) -> Result<Traced<In, Out>, Error> {
+    let tensors: Vec<_> = at.into_dispatch().into_iter().map(without_autodiff).collect();
+    check::inputs("trace", &tensors)?;
+    let graph = Graph::record_module(module, &function, In::from_dispatch(tensors.clone()))?;
+    let device = burn::tensor::Device::new(tensors[0].device()).autodiff();
+    let module = module.valid().to_device(&device);
+    Traced::verified(graph, |inputs| function(&module, inputs), tensors)
+}
+
+impl<In: Tensors, Out: Tensors> Traced<In, Out> {
+    /// What was recorded.
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// The function on variables.
+    ///
+    /// # Panics
+    ///
+    /// If an argument has not the shape of the recorded one, or not the data type and device of the
+    /// others; or if an operation cannot compute in that data type.
+    #[track_caller]
+    pub fn call(&self, inputs: In::Vars) -> Out::Vars {
+        let inputs = inputs.into_vec();
+        let tensors: Vec<_> = inputs.iter().map(|input| input.raw().clone()).collect();
+        check::inputs("Traced::call", &tensors).unwrap_or_else(|error| error.raise());
+        for (index, input) in inputs.iter().enumerate() {
+            let expected = &self.graph.tensors[self.graph.inputs[index]].shape;
+            if input.shape().to_vec() != *expected {
+                Error::new(
+                    ErrorKind::Shape,
+                    "Traced::call",
+                    format!("inputs[{index}]"),
+                    format!("the recorded shape {expected:?}"),
+                    format!("{:?}", input.shape().to_vec()),
+                )
+                .raise();
+            }
+        }
+        Out::Vars::from_vec(self.run(inputs).unwrap_or_else(|error| error.raise()))
+    }
+
+    fn run(&self, inputs: Vec<Var>) -> Result<Vec<Var>, Error> {
+        let source = self.graph.source.as_ref().expect("a recorded graph has its source");
+        let Some(first) = inputs.first() else {
+            return Err(Error::new(
+                ErrorKind::Contract,
+                "trace",
+                "function",
+                "at least one argument",
+                "none",
+            ));
+        };
+        let (dtype, device) = (first.dtype(), without_autodiff(first.raw().clone()).device());
+        let constants = {
+            let mut all = self.constants.lock().unwrap_or_else(PoisonError::into_inner);
+            let known = |known: &&Constants| known.dtype == dtype && known.device == device;
+            match all.iter().find(known) {
+                Some(known) => known.clone(),
+                None => {
+                    let new = Constants::new(source, dtype, device);
+                    all.push(new.clone());
+                    new
+                }
+            }
+        };
+        Replay::new(source, constants, inputs).run(source)
+    }
+
+    /// Compares the replay with the function, at the given point and at one beside it: a part that is
+    /// multiplied by 0 is not seen, and arguments often are zeros.
+    fn verified(
+        graph: Graph,
+        function: impl Fn(In) -> Out,
+        at: Vec<DispatchTensor>,
+    ) -> Result<Self, Error> {
+        let traced = Self { graph, constants: Arc::default(), types: PhantomData };
+        traced.compared(&function, &at, Point::Given)?;
+        let beside = |tensor: &DispatchTensor| {
+            let x: Var = Var::new(tensor.clone());
+            let step = uneven(&x) * 0.0625;
+            (x + step).into_raw()
+        };
+        let beside: Vec<_> = at.iter().map(beside).collect();
+        traced.compared(&function, &beside, Point::Beside)?;
+        Ok(traced)
+    }
+
+    /// Compares values, and the gradient for uneven cotangents.
+    fn compared(
+        &self,
+        function: &impl Fn(In) -> Out,
+        at: &[DispatchTensor],
+        point: Point,
+    ) -> Result<(), Error> {
+        let leaves: Vec<_> = at.iter().map(|tensor| Var::leaf(Var::new(tensor.clone()))).collect();
+        let outputs = self.run(leaves.clone())?;
+        let cotangents: Vec<Var> = outputs.iter().map(uneven).collect();
+        let replayed = crate::Gradient::of(&outputs)
+            .cotangents(&cotangents)
+            .constant()
+            .gradients(&leaves.iter().collect::<Vec<_>>())?;
+
+        let tracked: Vec<_> = at
+            .iter()
+            .map(|tensor| {
+                // The rank is no part of a tensor's data.
+                let plain = Tensor::<1>::from_dispatch(tensor.clone());
+                Tensor::<1>::from_inner(plain).require_grad().into_dispatch()
+            })
+            .collect();
+        let own = function(In::from_dispatch(tracked.clone())).into_dispatch();
+        let mut objective: Option<Var> = None;
+        for ((own, output), cotangent) in own.into_iter().zip(&outputs).zip(&cotangents) {
+            let own: Var = Var::new(own);
+            compare(
+                "value",
+                &Var::new(without_autodiff(own.raw().clone())),
+                output,
+                VALUES.max(HALF * rounding(output.dtype())),
+                point,
+            )?;
+            let term = (own * cotangent).sum();
+            objective = Some(match objective {
+                Some(sum) => sum + term,
+                None => term,
+            });
+        }
+        let objective = objective.map(Var::into_raw).filter(crate::call::is_tracked);
+        let grads = objective.map(<Dispatch as AutodiffBackend>::backward);
+        for (index, (input, found)) in tracked.iter().zip(replayed).enumerate() {
+            let own = grads
+                .as_ref()
+                .and_then(|grads| <Dispatch as AutodiffBackend>::grad(input, grads))
+                .map_or_else(|| leaves[index].zeros_like(), Var::new);
+            let found = found.unwrap_or_else(|| leaves[index].zeros_like());
+            compare("gradient", &own, &found, self.tolerance(found.dtype()), point)?;
+        }
+        Ok(())
+    }
+
+    /// What the two gradients may differ by, relative to the largest number.
+    fn tolerance(&self, dtype: DType) -> f64 {
+        let source = self.graph.source.as_ref().expect("a recorded graph has its source");
+        let approximate =
+            source.operations.iter().any(|known| matches!(known, O::Activation(A::Gelu(_))));
+        match dtype {
+            _ if approximate => APPROXIMATE,
+            // Both are rounded, in another order. In double precision Burn's gradient of a division by
+            // a number is rounded to single precision; a long chain of these adds up.
+            DType::F64 => 64.0 * f64::from(f32::EPSILON),
+            DType::F32 => 256.0 * f64::from(f32::EPSILON),
+            half => HALF * rounding(half),
+        }
+    }
+}
+
+/// Where a replay is compared with its function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Point {
+    Given,
+    /// Perhaps beyond the function's domain: what is not finite there says nothing.
+    Beside,
+}
+
+/// Weights that no symmetry cancels: the fractional parts of the multiples of the golden ratio.
+fn uneven(like: &Var) -> Var {
+    let count = like.shape().num_elements();
+    let data: Vec<f64> =
+        (1..=count).map(|k| (k as f64 * 0.618_033_988_749_895).fract() + 0.25).collect();
+    constant(TensorData::new(data, like.shape()), like.dtype(), &like.device())
+}
+
+/// A thousand roundings of single precision in the largest number: some of Burn's kernels compute in
+/// it whatever the data type.
+const VALUES: f64 = 1e3 * f32::EPSILON as f64;
+
+/// The gradient of Burn's gelu is that of an approximation of it, which differs by 4·10⁻⁴.
+const APPROXIMATE: f64 = 1e-3;
+
+/// Roundings of half precision that values and gradients may be off by: each step of Burn's is rounded,
+/// and of ours some are not. That is 6 % of the largest number in `bf16`; a part that is left out mostly
+/// is more.
+const HALF: f64 = 8.0;
+
+/// From 1 to the next number.
+fn rounding(dtype: DType) -> f64 {
+    match dtype {
+        DType::F64 => f64::EPSILON,
+        DType::F32 => f64::from(f32::EPSILON),
+        DType::F16 => 2f64.powi(-10),
+        _ => 2f64.powi(-7),
+    }
+}
+
+/// Agreement relative to the largest number. A detached part or a random number usually is a difference
+/// of another order.
+fn compare(
+    what: &'static str,
+    own: &Var,
+    replayed: &Var,
+    tolerance: f64,
+    point: Point,
+) -> Result<(), Error> {
+    // What is zero but for rounding has no scale of its own. Its terms, like the weights, are taken to
+    // be of the size of one.
+    let floor = match own.dtype() {
+        full @ (DType::F64 | DType::F32) => 64.0 * rounding(full),
+        half => 32.0 * rounding(half),
+    };
+    let numbers = |var: &Var| var.to_data().iter::<f64>().collect::<Vec<_>>();
+    let (own, replayed) = (numbers(own), numbers(replayed));
+    let scale =
+        own.iter().chain(&replayed).filter(|x| x.is_finite()).fold(0.0, |m: f64, x| m.max(x.abs()));
+    let bound = scale * tolerance + floor;
+    let differ = |(own, replayed): (&f64, &f64)| {
+        let both = own.is_finite() && replayed.is_finite();
+        let same = own == replayed
+            || (own.is_nan() && replayed.is_nan())
+            || (point == Point::Beside && !both);
+        !(same || (own - replayed).abs() <= bound)
+    };
+    let Some((own, replayed)) = own.iter().zip(&replayed).find(|pair| differ(*pair)) else {
+        return Ok(());
+    };
+    Err(Error::new(
+        ErrorKind::Derivative,
+        "trace",
+        "function",
+        format!(
+            "a recording with the function's own {what}, {own} (a recording sees no detach(), and no random numbers)"
+        ),
+        format!("{replayed}"),
+    ))
+}
