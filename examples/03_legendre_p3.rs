@@ -19,6 +19,7 @@ use std::process::ExitCode;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use burn_autograd::gradcheck::{Verdict, gradcheck};
+use burn_autograd::ops::prelude::*;
 use burn_autograd::prelude::*;
 use clap::Parser;
 

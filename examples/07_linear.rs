@@ -23,6 +23,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use burn::tensor::{Device, Tensor};
+use burn_autograd::ops::linear::LinearConfig;
+use burn_autograd::ops::prelude::*;
 use burn_autograd::prelude::*;
 use clap::Parser;
 

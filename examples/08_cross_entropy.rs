@@ -25,6 +25,7 @@ use std::process::ExitCode;
 
 use burn::tensor::{Int, Tensor, activation};
 use burn_autograd::ops::cross_entropy::{CrossEntropyLossConfig, Reduction};
+use burn_autograd::ops::prelude::*;
 use burn_autograd::prelude::*;
 use clap::Parser;
 

@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use burn_autograd::ops::prelude::*;
 use burn_autograd::prelude::*;
 use clap::Parser;
 

@@ -14,6 +14,7 @@
 
 use std::process::ExitCode;
 
+use burn_autograd::ops::prelude::*;
 use burn_autograd::prelude::*;
 use clap::Parser;
 

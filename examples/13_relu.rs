@@ -16,6 +16,8 @@
 use std::process::ExitCode;
 
 use burn::tensor::{Tensor, activation};
+use burn_autograd::ops::prelude::*;
+use burn_autograd::ops::relu::Relu;
 use burn_autograd::prelude::*;
 use clap::Parser;
 

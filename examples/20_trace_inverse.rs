@@ -28,6 +28,7 @@ use std::process::ExitCode;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use burn_autograd::gradcheck::{Gradcheck, Report, Subject, Verdict};
+use burn_autograd::ops::prelude::*;
 use burn_autograd::prelude::*;
 use clap::Parser;
 

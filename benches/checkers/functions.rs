@@ -6,6 +6,7 @@ use burn::backend::Dispatch;
 use burn::backend::ops::FloatTensorOps;
 use burn::tensor::{DType, Shape, Tensor, TensorData};
 use burn_autograd::gradcheck::{Gradcheck, Report, SplitMix64};
+use burn_autograd::ops::prelude::*;
 use burn_autograd::prelude::*;
 
 use crate::Row;

@@ -107,7 +107,7 @@ fn judge(report: &Report) -> (&'static str, String) {
     let word = match verdict {
         Verdict::Pass => "accept",
         Verdict::Fail => "reject",
-        Verdict::Unchecked | Verdict::Invalid => "undecided",
+        _ => "undecided",
     };
     let decisive = report.records.iter().find(|record| record.verdict == verdict);
     let reason = match decisive {

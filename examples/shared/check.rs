@@ -3,6 +3,8 @@
 use std::fmt::{Debug, Display};
 use std::process::ExitCode;
 
+use approx::relative_eq;
+
 /// Collects what was compared, so that one wrong number does not hide the next.
 #[derive(Debug, Default)]
 pub(crate) struct Checks {
@@ -18,8 +20,8 @@ impl Checks {
 
     /// Expects |found − expected| ≤ tolerance.
     pub(crate) fn expect(&mut self, name: impl Display, found: f64, expected: f64, tolerance: f64) {
-        // Written so that NaN is close to nothing, and an infinity to itself.
-        let close = found == expected || (found - expected).abs() <= tolerance;
+        // Unlike `abs_diff_eq`, this has an infinity close to itself; and NaN to nothing.
+        let close = relative_eq!(found, expected, epsilon = tolerance, max_relative = 0.0);
         self.record(close, || {
             format!("{name}: expected {expected} within {tolerance:e}, got {found}")
         });

@@ -1,8 +1,6 @@
 //! Where an example computes: `--backend` and `--dtype`.
 
-use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
-
-use burn::tensor::{DType, Device, DeviceType, FloatDType, Tensor};
+use burn::tensor::{DType, Device, FloatDType};
 use clap::ValueEnum;
 
 /// Where to compute.
@@ -84,7 +82,7 @@ impl Backend {
                 reason = "Burn 0.22.1 still has it, and its users need it checked"
             )]
             Self::Ndarray => Device::ndarray(),
-            Self::Wgpu => open_adapter()?,
+            Self::Wgpu => open_wgpu()?,
         };
         let dtype = precision.dtype();
         // An adapter may have additions of f64; no shading language has an exponential of it.
@@ -98,11 +96,11 @@ impl Backend {
                 name(self)
             ));
         }
-        device
-            .configure(FloatDType::from(dtype))
-            .map_err(|error| format!("--dtype {}: {error}", name(precision)))?;
-        if self == Self::Wgpu {
-            try_adapter(&device)?;
+        // wgpu computes in f32 by default, and a device that has computed cannot be configured.
+        if self != Self::Wgpu {
+            device
+                .configure(FloatDType::from(dtype))
+                .map_err(|error| format!("--dtype {}: {error}", name(precision)))?;
         }
         Ok(device)
     }
@@ -119,32 +117,17 @@ fn name(value: impl ValueEnum) -> String {
     value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
-const NO_ADAPTER: &str = "--backend wgpu: no adapter could be opened; it needs a GPU or a Vulkan \
-                          driver that computes in software (Debian: mesa-vulkan-drivers). The \
-                          backends flex and ndarray need neither";
-
-fn open_adapter() -> Result<Device, String> {
-    quietly(|| Device::enumerate(DeviceType::Wgpu).into_vec().first().cloned())
-        .flatten()
-        .and_then(|_| quietly(|| Device::wgpu(Default::default())))
-        .ok_or_else(|| NO_ADAPTER.to_owned())
+#[cfg(feature = "wgpu")]
+fn open_wgpu() -> Result<Device, String> {
+    burn_autograd::wgpu::open().map(|adapter| adapter.device()).map_err(|error| {
+        format!(
+            "--backend wgpu: {error}. Debian's mesa-vulkan-drivers has a driver that computes in \
+             software; the backends flex and ndarray need none"
+        )
+    })
 }
 
-/// An adapter that cannot add two numbers is none.
-fn try_adapter(device: &Device) -> Result<(), String> {
-    let sum = || Tensor::<1>::from_floats([1.0, 2.0], device).sum().into_scalar::<f32>();
-    match quietly(sum) {
-        Some(3.0) => Ok(()),
-        Some(sum) => Err(format!("--backend wgpu: the adapter computes 1 + 2 = {sum}")),
-        None => Err(NO_ADAPTER.to_owned()),
-    }
-}
-
-/// Where there is no adapter the driver's library panics; the reader gets one line instead.
-fn quietly<T>(open: impl FnOnce() -> T) -> Option<T> {
-    let hook = take_hook();
-    set_hook(Box::new(|_| {}));
-    let opened = catch_unwind(AssertUnwindSafe(open));
-    set_hook(hook);
-    opened.ok()
+#[cfg(not(feature = "wgpu"))]
+fn open_wgpu() -> Result<Device, String> {
+    Err("--backend wgpu: this build does not have it; build with the feature wgpu".to_owned())
 }

@@ -161,14 +161,14 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
         return Err(format!("backend `{name}` is required, but not among those to check on"));
     }
 
-    let suite = Suite {
-        cases,
+    let mut suite = Suite::new(cases)
         // Burn's backward passes cannot be differentiated.
-        orders: if burn { vec![1] } else { arguments.order.clone() },
-        seed: arguments.seed,
-        reference: backends::reference(),
-        repeat,
-    };
+        .orders(if burn { vec![1] } else { arguments.order.clone() })
+        .seed(arguments.seed)
+        .repeat(repeat);
+    if let Some(device) = backends::reference() {
+        suite = suite.reference(&device);
+    }
     let usable: Vec<_> = found.iter().filter_map(backends::Found::usable).collect();
     let mut writer = report::Writer::new(arguments.seed, &found);
     suite.run(&usable, |entry| writer.add(entry));

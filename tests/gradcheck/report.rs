@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use burn_autograd::gradcheck::Verdict;
-use burn_autograd::gradcheck::report::{BackendReport, Group, Status, SuiteReport};
+use burn_autograd::gradcheck::report::{BackendReport, Group, SuiteReport};
 use burn_autograd::gradcheck::suite::Entry;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -24,14 +24,13 @@ impl Writer {
     pub(crate) fn new(seed: u64, found: &[Found]) -> Self {
         let backends = found
             .iter()
-            .map(|found| {
-                let (status, adapter, reason) = match &found.availability {
-                    Availability::Ran { adapter, .. } => (Status::Ran, adapter.clone(), None),
-                    Availability::Skipped { reason } => {
-                        (Status::Skipped, None, Some(reason.clone()))
-                    }
-                };
-                BackendReport { name: found.name.clone(), status, adapter, reason }
+            .map(|found| match &found.availability {
+                Availability::Ran { adapter, .. } => {
+                    let mut ran = BackendReport::ran(&found.name);
+                    ran.adapter = adapter.clone();
+                    ran
+                }
+                Availability::Skipped { reason } => BackendReport::skipped(&found.name, reason),
             })
             .collect();
         // Draws nothing unless the output is a terminal.

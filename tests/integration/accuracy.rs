@@ -9,7 +9,7 @@
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use burn_autograd::gradcheck::SplitMix64;
 use burn_autograd::ops::cross_entropy::cross_entropy_unreduced;
-use burn_autograd::prelude::*;
+use burn_autograd::ops::prelude::*;
 use dashu_float::FBig;
 use dashu_float::round::mode::HalfEven;
 

@@ -6,8 +6,8 @@
 
 use burn::tensor::{DType, Device, Tensor};
 use burn_autograd::gradcheck::SplitMix64;
+use burn_autograd::ops::prelude::*;
 use burn_autograd::ops::trace::trace;
-use burn_autograd::prelude::*;
 
 use crate::accuracy::{Exact, assert_documented, exact, number, unit, unrounded};
 use crate::devices::{numbers, tensor};

@@ -11,6 +11,7 @@ use burn_autograd::ops::legendre_p3::{legendre_p3_vjp, try_legendre_p3};
 use burn_autograd::ops::linear::try_linear;
 use burn_autograd::ops::multiply_add::{multiply_add, try_multiply_add};
 use burn_autograd::ops::polynomial::try_polynomial;
+use burn_autograd::ops::prelude::*;
 use burn_autograd::ops::relu::try_relu;
 use burn_autograd::ops::solve::{try_solve, try_solve_right, try_solve_vector};
 use burn_autograd::ops::sum_squared_error::try_sum_squared_error;

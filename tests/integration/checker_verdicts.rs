@@ -3,7 +3,7 @@
 
 use burn::tensor::activation::softmax;
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use burn_autograd::gradcheck::suite::{Backend, Case, Entry, Suite, draw, repeat};
+use burn_autograd::gradcheck::suite::{Backend, Case, Entry, Suite, draw};
 use burn_autograd::gradcheck::{Array, Gradcheck, Report, SplitMix64, Subject, Verdict};
 use burn_autograd::{Function, Var};
 
@@ -161,10 +161,8 @@ fn a_function_whose_periods_are_the_steps_is_not_constant() {
 
 fn entries(cases: Vec<Case>, orders: &[u8], dtypes: &[DType]) -> Vec<Entry> {
     let device = cpu().remove(0);
-    let suite =
-        Suite { cases, orders: orders.to_vec(), seed: 42, reference: Some(device.clone()), repeat };
-    let dtypes = dtypes.to_vec();
-    let backend = Backend { name: "cpu".to_owned(), device, dtypes, adapter: false };
+    let suite = Suite::new(cases).orders(orders).reference(&device);
+    let backend = Backend::new("cpu", device, dtypes);
     let mut entries = Vec::new();
     suite.run(&[backend], |entry| entries.push(entry));
     entries

@@ -3,9 +3,11 @@
 use std::sync::{Arc, Barrier, mpsc};
 use std::time::Duration;
 
+use approx::assert_abs_diff_eq;
 use burn::module::Module;
 use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
 use burn::tensor::{DType, Device, Tensor};
+use burn_autograd::ops::prelude::*;
 use burn_autograd::prelude::*;
 use burn_autograd::{ErrorKind, hook_time_limit, share, share_module, try_share};
 
@@ -329,7 +331,7 @@ fn eight_threads_share_leaves_and_a_module() {
         let serial: Vec<_> = (0..STEPS).map(|number| step(number, &x, &w, &module)).collect();
         // d tanh(xw)⁄dx = w·(1 − tanh²(xw)), and P₃′ = 15⁄2·x² − 3⁄2.
         let expected = 1.5 * (1.0 - 0.15f64.tanh().powi(2)) + 7.5 * 0.01 - 1.5;
-        assert!((serial[0][0] - expected).abs() < 1e-6, "{} {expected}", serial[0][0]);
+        assert_abs_diff_eq!(serial[0][0], expected, epsilon = 1e-6);
 
         let (x, w, module) = (share(x), share(w), share_module(module));
         std::thread::scope(|scope| {
@@ -372,7 +374,7 @@ fn a_shared_leaf_is_like_the_leaf() {
             let loss = ((shared.clone() * 2.0).exp() * shared.clone()).sum();
             let dx = numbers(shared.grad(&loss.backward()).unwrap());
             for (dx, x) in dx.iter().zip([0.5, -1.5f64]) {
-                assert!((dx - (2.0 * x).exp() * (2.0 * x + 1.0)).abs() < 1e-12, "{dx}");
+                assert_abs_diff_eq!(*dx, (2.0 * x).exp() * (2.0 * x + 1.0), epsilon = 1e-12);
             }
         }
 

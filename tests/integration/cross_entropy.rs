@@ -1,6 +1,7 @@
 //! `cross_entropy`: PyTorch's values, the definition with every option, extreme and special logits,
 //! targets that are no class, and how accurate it is.
 
+use approx::relative_eq;
 use burn::module::Module;
 use burn::store::ModuleRecord;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
@@ -20,13 +21,14 @@ fn indices<const D: usize>(shape: [usize; D], data: &[i64], device: &Device) -> 
     Tensor::from_data(TensorData::new(data.to_vec(), shape), &device.clone().inner())
 }
 
+/// NaN and the infinities are close to themselves.
 #[track_caller]
 fn close(what: &str, found: &[f64], expected: &[f64], bound: f64) {
     assert_eq!(found.len(), expected.len(), "{what}");
     for (k, (found, expected)) in found.iter().zip(expected).enumerate() {
-        let equal = found == expected || (found.is_nan() && expected.is_nan());
-        let error = (found - expected).abs();
-        assert!(equal || error <= bound, "{what} at {k}: {found:e}, expected {expected:e}");
+        let same = relative_eq!(*found, *expected, epsilon = bound, max_relative = 0.0)
+            || (found.is_nan() && expected.is_nan());
+        assert!(same, "{what} at {k}: {found:e}, expected {expected:e}");
     }
 }
 
@@ -166,15 +168,13 @@ impl Problem {
     }
 
     fn options(&self, reduction: Reduction, device: &Device, dtype: DType) -> CrossEntropyOptions {
-        CrossEntropyOptions {
-            reduction,
-            weight: self
-                .weight
-                .as_ref()
-                .map(|weight| tensor([weight.len()], weight, &device.clone().inner(), dtype)),
-            ignore_index: self.ignore_index,
-            label_smoothing: self.label_smoothing,
-        }
+        let device = device.clone().inner();
+        let weight = self.weight.as_ref();
+        CrossEntropyOptions::default()
+            .with_reduction(reduction)
+            .with_weight(weight.map(|weight| tensor([weight.len()], weight, &device, dtype)))
+            .with_ignore_index(self.ignore_index)
+            .with_label_smoothing(self.label_smoothing)
     }
 
     /// PyTorch's definition, in double precision: the losses of the rows, what the mean divides by,
@@ -520,7 +520,7 @@ fn infinity_and_nan() {
             // A row that is ignored does not count, whatever stands in it.
             let data = [nan, inf, 1.0, 1.0];
             let logits: Tensor<2> = tensor([2, 2], &data, &device, dtype).require_grad();
-            let options = CrossEntropyOptions { ignore_index: Some(7), ..Default::default() };
+            let options = CrossEntropyOptions::default().with_ignore_index(Some(7));
             let loss = cross_entropy_with(logits.clone(), indices([2], &[7, 0], &device), &options);
             close("ignored", &numbers(loss.clone()), &[std::f64::consts::LN_2], 1e-7);
             let dx = numbers(logits.grad(&loss.backward()).unwrap());
@@ -536,8 +536,9 @@ fn a_batch_that_is_ignored_as_a_whole() {
         let logits: Tensor<2> =
             tensor([2, 2], &[0.5, 1.0, -1.0, 2.0], &device, DType::F32).require_grad();
         for (reduction, expected) in [(Reduction::Mean, f64::NAN), (Reduction::Sum, 0.0)] {
-            let options =
-                CrossEntropyOptions { reduction, ignore_index: Some(-1), ..Default::default() };
+            let options = CrossEntropyOptions::default()
+                .with_reduction(reduction)
+                .with_ignore_index(Some(-1));
             let targets = indices([2], &[-1, -1], &device);
             let loss = cross_entropy_with(logits.clone(), targets.clone(), &options);
             close("loss", &numbers(loss.clone()), &[expected], 0.0);
@@ -550,7 +551,7 @@ fn a_batch_that_is_ignored_as_a_whole() {
         let none: Tensor<2> = tensor([0, 3], &[], &device, DType::F32);
         let targets = indices([0], &[], &device);
         assert!(numbers(cross_entropy(none.clone(), targets.clone()))[0].is_nan());
-        let options = CrossEntropyOptions { reduction: Reduction::Sum, ..Default::default() };
+        let options = CrossEntropyOptions::default().with_reduction(Reduction::Sum);
         assert_eq!(numbers(cross_entropy_with(none, targets, &options)), [0.0]);
     }
 }
@@ -569,7 +570,7 @@ fn a_target_that_is_no_class_is_an_error_with_its_row() {
             ),
         ] {
             let targets = indices([3], &[3, target, 0], &device);
-            let options = CrossEntropyOptions { ignore_index, ..Default::default() };
+            let options = CrossEntropyOptions::default().with_ignore_index(ignore_index);
             let error = try_cross_entropy_with(logits.clone(), targets.clone(), &options);
             let error = error.unwrap_err();
             assert_eq!((error.kind(), error.argument()), (ErrorKind::Value, "targets"));
@@ -608,7 +609,7 @@ fn a_target_that_is_no_class_is_an_error_for_second_derivatives_too() {
             (-7, Some(-100), "below 4 or the ignored index -100, got -7"),
         ] {
             let targets = || indices([3], &[3, target, 0], &device);
-            let options = CrossEntropyOptions { ignore_index, ..Default::default() };
+            let options = CrossEntropyOptions::default().with_ignore_index(ignore_index);
             let text = format!(
                 "cross_entropy: argument `targets`: expected class indices from 0 to {got} in row 1"
             );
@@ -629,7 +630,7 @@ fn a_target_that_is_no_class_is_an_error_for_second_derivatives_too() {
             }
         }
         // One that is ignored is none of these, and gives no NaN.
-        let options = CrossEntropyOptions { ignore_index: Some(-100), ..Default::default() };
+        let options = CrossEntropyOptions::default().with_ignore_index(Some(-100));
         let logits = logits.require_grad();
         let targets = indices([3], &[3, -100, 0], &device);
         let dx = numbers(cross_entropy_vjp(logits, targets, &options, ones(1)));
@@ -648,7 +649,7 @@ fn the_largest_unsigned_targets_are_no_class() {
         let unsigned = |targets: Vec<u64>| -> Tensor<1, Int> {
             Tensor::from_data(TensorData::new(targets, [3]), (&device, DType::U64))
         };
-        let options = |ignore_index| CrossEntropyOptions { ignore_index, ..Default::default() };
+        let options = |ignore_index| CrossEntropyOptions::default().with_ignore_index(ignore_index);
         let targets = unsigned(vec![3, u64::MAX - 99, 0]);
         let text = "cross_entropy: argument `targets`: expected class indices from 0 to below 4 or \
                     the ignored index -100, got 18446744073709551516 in row 1";
@@ -671,9 +672,9 @@ fn the_largest_unsigned_targets_are_no_class() {
 fn a_target_that_is_no_class_gives_nan_on_a_gpu() {
     let Some(device) = wgpu() else { return };
     let device = device.autodiff();
-    let options = CrossEntropyOptions { ignore_index: Some(-1), ..Default::default() };
+    let options = CrossEntropyOptions::default().with_ignore_index(Some(-1));
     for smoothing in [0.0, 0.125] {
-        let options = CrossEntropyOptions { label_smoothing: smoothing, ..options.clone() };
+        let options = options.clone().with_label_smoothing(smoothing);
         let logits: Tensor<2> = tensor([3, 2], &[0.0; 6], &device, DType::F32).require_grad();
         let targets = indices([3], &[1, 2, -1], &device);
         let losses = cross_entropy_unreduced(logits.clone(), targets.clone(), &options);
@@ -718,11 +719,12 @@ fn bad_arguments_are_refused_by_name() {
         assert_eq!((error.kind(), error.argument()), (ErrorKind::Shape, "logits"));
 
         let weight = Some(Tensor::<1>::zeros([2], &device));
-        let error = refused(CrossEntropyOptions { weight, ..Default::default() });
+        let error = refused(CrossEntropyOptions::default().with_weight(weight));
         let text = "cross_entropy: argument `weight`: expected [3], one for each class, got [2]";
         assert_eq!(error.to_string(), text);
         for label_smoothing in [-0.5, 1.5, f64::NAN] {
-            let error = refused(CrossEntropyOptions { label_smoothing, ..Default::default() });
+            let error =
+                refused(CrossEntropyOptions::default().with_label_smoothing(label_smoothing));
             assert_eq!((error.kind(), error.argument()), (ErrorKind::Value, "label_smoothing"));
         }
         let panicked = message(|| {
@@ -754,7 +756,7 @@ fn what_is_not_differentiated_may_come_from_anywhere() {
         let logits: Tensor<2> =
             tensor([2, 2], &[0.0, 1.0, 2.0, 0.5], &device, DType::F32).require_grad();
         let weight: Tensor<1> = tensor([2], &[1.0, 3.0], &device, DType::F32).require_grad();
-        let options = CrossEntropyOptions { weight: Some(weight.clone()), ..Default::default() };
+        let options = CrossEntropyOptions::default().with_weight(Some(weight.clone()));
         let targets = Tensor::<1, Int>::from_data(TensorData::new(vec![1i64, 0], [2]), &device);
         let loss = cross_entropy_with(logits.clone(), targets.clone(), &options);
         let grads = loss.clone().backward();

@@ -1,8 +1,10 @@
 //! The devices that the tests run on.
 
-use std::sync::OnceLock;
+use std::sync::Once;
 
-use burn::tensor::{DType, Device, Tensor, TensorData};
+use burn::tensor::Device;
+
+pub(crate) use crate::data::{assert_close, numbers, tensor};
 
 /// The CPU backends, which have `f64`.
 pub(crate) fn cpu() -> Vec<Device> {
@@ -24,41 +26,18 @@ pub(crate) fn all() -> Vec<Device> {
 
 /// The wgpu device, if there is an adapter.
 pub(crate) fn wgpu() -> Option<Device> {
-    static FOUND: OnceLock<Option<Device>> = OnceLock::new();
-    FOUND
-        .get_or_init(|| {
-            let found = find();
+    #[cfg(feature = "wgpu")]
+    let found = burn_autograd::wgpu::open().map(|adapter| adapter.device());
+    #[cfg(not(feature = "wgpu"))]
+    let found = Err::<Device, _>("this build does not have it");
+    found
+        .map_err(|error| {
             let required = std::env::var("BURN_AUTOGRAD_REQUIRE").unwrap_or_default();
-            assert!(
-                found.is_some() || !required.split(',').any(|name| name == "wgpu"),
-                "wgpu is required, but there is no adapter"
-            );
-            if found.is_none() {
-                eprintln!("wgpu is left out: there is no adapter");
-            }
-            found
+            assert!(!required.split(',').any(|name| name == "wgpu"), "wgpu is required: {error}");
+            static SAID: Once = Once::new();
+            SAID.call_once(|| eprintln!("wgpu is left out: {error}"));
         })
-        .clone()
-}
-
-#[cfg(feature = "wgpu")]
-fn find() -> Option<Device> {
-    use burn::tensor::{DeviceKind, DeviceType};
-    std::panic::catch_unwind(|| {
-        if Device::enumerate(DeviceType::Wgpu).into_vec().is_empty() {
-            return None;
-        }
-        let device = Device::wgpu(DeviceKind::default());
-        let sum = Tensor::<1>::from_floats([1.0, 2.0], &device).sum().into_scalar::<f32>();
-        (sum == 3.0).then_some(device)
-    })
-    .ok()
-    .flatten()
-}
-
-#[cfg(not(feature = "wgpu"))]
-fn find() -> Option<Device> {
-    None
+        .ok()
 }
 
 /// Each device as an autodiff device, under both checkpointing strategies.
@@ -67,23 +46,6 @@ pub(crate) fn autodiff(devices: Vec<Device>) -> Vec<Device> {
         .into_iter()
         .flat_map(|device| [device.clone().autodiff(), device.autodiff().gradient_checkpointing()])
         .collect()
-}
-
-/// A tensor of these numbers.
-pub(crate) fn tensor<const D: usize>(
-    shape: [usize; D],
-    data: &[f64],
-    device: &Device,
-    dtype: DType,
-) -> Tensor<D> {
-    let data = TensorData::new(data.to_vec(), shape);
-    Tensor::from_data(data.convert_dtype(dtype), (device, dtype))
-}
-
-/// The numbers of a tensor.
-pub(crate) fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f64> {
-    let data = tensor.into_data().convert_dtype(DType::F64);
-    data.as_slice::<f64>().expect("it was converted").to_vec()
 }
 
 /// What a panic said.

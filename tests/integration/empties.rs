@@ -13,6 +13,7 @@ use burn_autograd::ops::legendre_p3::legendre_p3_vjp;
 use burn_autograd::ops::linear::linear_vjp;
 use burn_autograd::ops::multiply_add::multiply_add_vjp;
 use burn_autograd::ops::polynomial::polynomial_vjp;
+use burn_autograd::ops::prelude::*;
 use burn_autograd::ops::relu::relu_vjp;
 use burn_autograd::ops::solve::solve_vjp;
 use burn_autograd::ops::sum_squared_error::sum_squared_error_vjp;
@@ -49,7 +50,7 @@ fn none(device: &Device) -> (Tensor<2>, Tensor<1, Int>) {
 }
 
 fn sum() -> CrossEntropyOptions {
-    CrossEntropyOptions { reduction: Reduction::Sum, ..Default::default() }
+    CrossEntropyOptions::default().with_reduction(Reduction::Sum)
 }
 
 fn rows() -> Vec<Row> {

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use approx::assert_abs_diff_eq;
 use burn::tensor::{DType, Tensor};
 use burn_autograd::ErrorKind;
 use burn_autograd::prelude::*;
 
-use crate::devices::{all, autodiff, cpu, message, numbers, tensor};
+use crate::devices::{all, assert_close, autodiff, cpu, message, numbers, tensor};
 
 /// a·b, which counts the gradients that it computes.
 #[derive(Debug, Clone)]
@@ -177,7 +178,7 @@ fn an_input_may_be_kept_twice() {
         let loss = (KeptTwice.apply([x.clone()]) + KeptTwice.apply([x.clone().exp()])).sum();
         let dx = numbers(x.grad(&loss.backward()).unwrap());
         for (dx, x) in dx.iter().zip([0.5, -2.0f64]) {
-            assert!((dx - 2.0 * x - 2.0 * (2.0 * x).exp()).abs() < 1e-12, "{dx}");
+            assert_abs_diff_eq!(*dx, 2.0 * x + 2.0 * (2.0 * x).exp(), epsilon = 1e-12);
         }
     }
 }
@@ -504,9 +505,7 @@ fn sigmoid_and_softplus_have_their_derivatives_on_burns_graph() {
             numbers(x.grad(&y.sum().backward()).unwrap())
         };
         let close = |found: Vec<f64>, expected: [f64; 4]| {
-            for (found, expected) in found.iter().zip(expected) {
-                assert!((found - expected).abs() < 1e-6, "{device:?}: {found}, {expected}");
-            }
+            assert_close(&format!("{device:?}"), &found, &expected, 1e-6);
         };
         close(through(|x| x.sigmoid()), [0.0, 0.0, 0.25, 0.0]);
         close(through(|x| x.softplus()), [0.0, 0.0, 0.5, 1.0]);
@@ -530,7 +529,8 @@ fn powers_maxima_and_constant_gradients() {
         let exponent = Var::leaf(&y);
         let [dy] = Gradient::of([&x.detach().pow(&exponent).slice(1..3).sum()]).wrt([&exponent]);
         let found = read(&dy);
-        assert!(found[1] == 0.0 && (found[2] - 8.0 * 2f64.ln()).abs() < 1e-14, "{found:?}");
+        assert_eq!(found[1], 0.0);
+        assert_abs_diff_eq!(found[2], 8.0 * 2f64.ln(), epsilon = 1e-14);
 
         let nan = Var::from(new(&[f64::NAN]));
         let one = Var::from(new(&[1.0]));

@@ -1,13 +1,14 @@
 //! Graphs of ordinary tensor code, of modules and of functions.
 
+use approx::assert_abs_diff_eq;
 use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::{DType, Device, Tensor, activation};
 use burn_autograd::gradcheck::{Verdict, gradgradcheck};
 use burn_autograd::prelude::*;
-use burn_autograd::{ErrorKind, Graph, Role, trace, trace_module};
+use burn_autograd::{ErrorKind, Graph, Role, capture, capture_module};
 
-use crate::devices::{all, cpu, numbers, tensor};
+use crate::devices::{all, assert_close, cpu, numbers, tensor};
 use crate::function::LegendreP3;
 
 #[derive(Module, Debug)]
@@ -190,19 +191,19 @@ fn ordinary_code_is_differentiated_twice() {
             let network = Network::new(&device);
             let data = [0.3, -0.7, 1.1, 0.25, -0.4, 0.6];
             let x: Tensor<2> = tensor([3, 2], &data, &device, DType::F32);
-            let traced = trace_module(&network, model, x).unwrap();
+            let captured = capture_module(&network, model, x).unwrap();
 
             // In double precision, though the code was written for single: against numeric
             // derivatives of the replay, and the same layer by hand.
             let x: Tensor<2> = tensor([3, 2], &data, &device, DType::F64);
             let y = {
-                let traced = traced.clone();
-                move |x: Tensor<2>| -> Tensor<2> { evaluate(|x: Var| traced.call(x), x) }
+                let captured = captured.clone();
+                move |x: Tensor<2>| -> Tensor<2> { evaluate(|x: Var| captured.call(x), x) }
             };
-            let traced = traced.clone();
+            let captured = captured.clone();
             gradgradcheck(
                 y,
-                move |x: Tensor<2>, g: Tensor<2>| vjp(|x: Var| traced.call(x), x).1.apply(g),
+                move |x: Tensor<2>, g: Tensor<2>| vjp(|x: Var| captured.call(x), x).1.apply(g),
                 x,
             )
             .assert_pass();
@@ -218,15 +219,13 @@ fn a_trace_of_one_layer_has_the_hessian_of_its_formula() {
         let bias = numbers(layer.bias.as_ref().unwrap().val())[0];
         let x: Tensor<2> = tensor([1, 2], &[0.5, -1.0], &device, DType::F32);
         let forward = |layer: &Linear, x: Tensor<2>| activation::tanh(layer.forward(x));
-        let traced = trace_module(&layer, forward, x.clone()).unwrap();
-        let hessian = numbers(hessian(|x: Var| traced.call(x), x).matrix());
+        let captured = capture_module(&layer, forward, x.clone()).unwrap();
+        let hessian = numbers(hessian(|x: Var| captured.call(x), x).matrix());
         // tanh″(s) = −2·tanh(s)·(1 − tanh²(s)), times wᵢ·wⱼ.
         let y = (0.5 * weight[0] - weight[1] + bias).tanh();
         let outer = -2.0 * y * (1.0 - y * y);
-        for (index, found) in hessian.iter().enumerate() {
-            let expected = outer * weight[index / 2] * weight[index % 2];
-            assert!((found - expected).abs() < 1e-5, "{device:?}: {hessian:?}, {expected}");
-        }
+        let expected = [0usize, 1, 2, 3].map(|index| outer * weight[index / 2] * weight[index % 2]);
+        assert_close(&format!("{device:?}"), &hessian, &expected, 1e-5);
     }
 }
 
@@ -265,8 +264,9 @@ fn many_operations_have_a_counterpart() {
         for (name, code) in codes {
             let x: Tensor<2> = tensor([2, 3], &data, &device, DType::F64);
             // `trace` compares values and gradients with the code's own.
-            let traced = trace(code, x.clone()).unwrap_or_else(|error| panic!("{name}: {error}"));
-            let (first, second) = (traced.clone(), traced);
+            let captured =
+                capture(code, x.clone()).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let (first, second) = (captured.clone(), captured);
             let report = gradgradcheck(
                 move |x: Tensor<2>| -> Tensor<2> { evaluate(|x: Var| first.call(x), x) },
                 move |x: Tensor<2>, g: Tensor<2>| vjp(|x: Var| second.call(x), x).1.apply(g),
@@ -287,14 +287,14 @@ fn what_a_recording_cannot_see_is_refused() {
     for device in all() {
         let x: Tensor<2> = tensor([1, 2], &[0.5, -1.0], &device, DType::F32);
         let detached = |x: Tensor<2>| x.clone().detach() * x;
-        let error = trace(detached, x.clone()).unwrap_err();
+        let error = capture(detached, x.clone()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Derivative, "{error}");
         let sorted = |x: Tensor<2>| x.sort(1);
-        let error = trace(sorted, x.clone()).unwrap_err();
+        let error = capture(sorted, x.clone()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Contract, "{error}");
         assert!(error.to_string().contains("`sort"), "{error}");
         let noisy = |x: Tensor<2>| x.clone() + x.random_like(burn::tensor::Distribution::Default);
-        assert!(trace(noisy, x).is_err());
+        assert!(capture(noisy, x).is_err());
     }
 }
 
@@ -304,18 +304,18 @@ fn a_detached_part_that_is_small_or_vanishes_is_refused() {
     for device in cpu() {
         for (dtype, share) in [(DType::F32, 1e-4), (DType::F64, 2e-5)] {
             let x: Tensor<2> = tensor([1, 2], &[0.5, -1.0], &device, dtype);
-            let error = trace(move |x: Tensor<2>| x.clone() + x.detach() * share, x.clone());
+            let error = capture(move |x: Tensor<2>| x.clone() + x.detach() * share, x.clone());
             assert_eq!(error.unwrap_err().kind(), ErrorKind::Derivative, "{device:?} {dtype:?}");
             let product = |x: Tensor<2>| x.clone() * x.detach();
-            let error = trace(product, x.zeros_like()).unwrap_err();
+            let error = capture(product, x.zeros_like()).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Derivative, "{device:?} {dtype:?}");
-            // What only differs in rounding is traced, also if Burn rounds its gradient to single
+            // What only differs in rounding is captured, also if Burn rounds its gradient to single
             // precision; and beside the given point a function may have no value.
             let divided = |x: Tensor<2>| (0..20).fold(x, |y, _| (y / 3.0).tanh() * 3.0);
-            trace(divided, x.clone()).unwrap_or_else(|error| panic!("{dtype:?}: {error}"));
+            capture(divided, x.clone()).unwrap_or_else(|error| panic!("{dtype:?}: {error}"));
             let edge = |x: Tensor<2>| (x.clone() * -1.0 + 1.0).sqrt() * x.sin();
             let x: Tensor<2> = tensor([1, 2], &[0.99, 0.5], &device, dtype);
-            trace(edge, x).unwrap_or_else(|error| panic!("{dtype:?}: {error}"));
+            capture(edge, x).unwrap_or_else(|error| panic!("{dtype:?}: {error}"));
         }
     }
 }
@@ -383,11 +383,12 @@ fn results_may_be_arguments_or_the_same_twice() {
     };
     let graph = Graph::record(body, x.clone()).unwrap();
     assert_eq!(graph.outputs(), [1, 0, 1]);
-    let traced = trace(body, x.clone()).unwrap();
-    let (a, b, c): (Tensor<1>, Tensor<1>, Tensor<1>) = evaluate(|x: Var| traced.call(x), x);
-    assert_eq!(numbers(a.clone()), numbers(c));
+    let captured = capture(body, x.clone()).unwrap();
+    let (a, b, c): (Tensor<1>, Tensor<1>, Tensor<1>) = evaluate(|x: Var| captured.call(x), x);
+    let a = numbers(a);
+    assert_eq!(a, numbers(c));
     assert_eq!(numbers(b), [0.5, -1.0]);
-    assert!((numbers(a)[0] - 0.5f64.exp()).abs() < 1e-15);
+    assert_abs_diff_eq!(a[0], 0.5f64.exp(), epsilon = 1e-15);
 }
 
 /// Ten thousand operations, all of which read one leaf.
@@ -401,7 +402,7 @@ fn a_long_graph_is_recorded_collapsed_and_drawn() {
     let svg = graph.to_svg();
     assert_eq!(svg.matches("<rect x=").count(), 10_002);
     assert!(svg.len() < 10_000_000, "{}", svg.len());
-    // Another scale is no excuse: zero but for rounding is traced.
+    // Another scale is no excuse: zero but for rounding is captured.
     let nothing = |x: Tensor<1>| x.clone().sin().powi_scalar(2) + x.cos().powi_scalar(2) - 1.0;
-    assert!(trace(nothing, x).is_ok());
+    assert!(capture(nothing, x).is_ok());
 }

@@ -7,8 +7,8 @@
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use burn_autograd::gradcheck::SplitMix64;
 use burn_autograd::ops::cross_entropy::cross_entropy_unreduced;
+use burn_autograd::ops::prelude::*;
 use burn_autograd::ops::trace::trace;
-use burn_autograd::prelude::*;
 
 use crate::devices::{numbers, tensor};
 

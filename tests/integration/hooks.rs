@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use approx::assert_abs_diff_eq;
 use burn::tensor::{DType, Device, Tensor};
+use burn_autograd::ops::prelude::*;
 use burn_autograd::prelude::*;
 use burn_autograd::{
     AnomalyMode, ErrorKind, Transform, hook_time_limit, try_retain_grad, try_with_hook, watch,
@@ -312,7 +314,8 @@ fn anomaly_mode_names_the_operations_with_kernels() {
         let logarithm = |x: &Tensor<2>| log_abs_det(x.clone() * 1.0).1.sum();
         // Without the mode nothing is said.
         let dx = numbers(large.grad(&overflow(&large).backward()).unwrap());
-        assert!((dx[0] - 1f64.exp()).abs() < 1e-12 && dx[1] == f64::INFINITY, "{dx:?}");
+        assert_abs_diff_eq!(dx[0], 1f64.exp(), epsilon = 1e-12);
+        assert_eq!(dx[1], f64::INFINITY);
 
         let mode = AnomalyMode::enable();
         let (overflows, divides) = (overflow(&large), logarithm(&singular));

@@ -2,6 +2,7 @@
 
 use burn::tensor::{DType, Device, Tensor};
 use burn_autograd::Gradient;
+use burn_autograd::ops::prelude::*;
 use burn_autograd::prelude::*;
 
 use crate::devices::{all, numbers, tensor};

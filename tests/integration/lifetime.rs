@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::sync::Arc;
 
 use burn::tensor::{DType, Device, Tensor};
+use burn_autograd::ops::prelude::*;
 use burn_autograd::prelude::*;
 
 use crate::devices::{all, autodiff, cpu, tensor};

@@ -6,12 +6,13 @@ use burn_autograd::gradcheck::SplitMix64;
 use burn_autograd::ops::condition_estimate::try_condition_estimate;
 use burn_autograd::ops::det::{det_vjp, log_abs_det_vjp, try_det, try_log_abs_det};
 use burn_autograd::ops::inverse::{inverse_vjp, try_inverse};
+use burn_autograd::ops::prelude::*;
 use burn_autograd::ops::solve::{solve_vjp, try_solve, try_solve_right, try_solve_vector};
 use burn_autograd::ops::trace::{trace, trace_vjp, try_trace};
 use burn_autograd::ops::trace_inverse::{trace_inverse_vjp, try_trace_inverse};
 use burn_autograd::prelude::*;
 
-use crate::devices::{all, autodiff, cpu, message, numbers, tensor};
+use crate::devices::{all, assert_close, autodiff, cpu, message, numbers, tensor};
 use crate::reference::{Case, linear_algebra};
 
 /// Random matrices, with n on the diagonal if they are to be well-conditioned.
@@ -31,15 +32,6 @@ fn matrices(seed: u64, batch: usize, n: usize, columns: usize, dominant: bool) -
 
 fn epsilon(dtype: DType) -> f64 {
     if dtype == DType::F64 { f64::EPSILON } else { f64::from(f32::EPSILON) }
-}
-
-#[track_caller]
-fn near(what: &str, found: &[f64], expected: &[f64], bound: f64) {
-    assert_eq!(found.len(), expected.len(), "{what}");
-    for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
-        let error = (found - expected).abs();
-        assert!(error <= bound, "{what} at {index}: {found:e}, expected {expected:e} ± {bound:e}");
-    }
 }
 
 /// Rows and columns of a host matrix multiplied in `f64`.
@@ -84,7 +76,12 @@ fn pytorch(case: &Case, device: &Device, dtype: DType) {
     let close = |part: &str, found: Tensor<3>, expected: &crate::reference::Values| {
         let size = expected.data.iter().fold(0.0f64, |most, x| most.max(x.abs()));
         let bound = 1e-12 / f64::EPSILON * epsilon(dtype) * size;
-        near(&format!("{part} on {device:?} in {dtype:?}"), &numbers(found), &expected.data, bound);
+        assert_close(
+            &format!("{part} on {device:?} in {dtype:?}"),
+            &numbers(found),
+            &expected.data,
+            bound,
+        );
     };
     let [a, b] = [0, 1].map(|i| case.inputs[i].tensor::<3>(device, dtype).require_grad());
     let g: Tensor<3> = case.cotangents[0].tensor(device, dtype);
@@ -168,7 +165,7 @@ fn closed_forms() {
     for device in autodiff(all()) {
         // The inverse of [[a, b], [c, d]].
         let a: Tensor<2> = tensor([2, 2], &[3.0, 1.0, 2.0, 4.0], &device, DType::F32);
-        near("inverse", &numbers(inverse(a)), &[0.4, -0.1, -0.2, 0.3], 1e-6);
+        assert_close("inverse", &numbers(inverse(a)), &[0.4, -0.1, -0.2, 0.3], 1e-6);
         // Needs an exchange of rows; so does every row of a permutation.
         let shift =
             [0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0];
@@ -202,11 +199,11 @@ fn hilbert_matrices() {
             let data: Vec<f64> = (0..n * n).map(|i| 1.0 / (i / n + i % n + 1) as f64).collect();
             let h: Tensor<2> = tensor([n, n], &data, &device, DType::F64);
             let relative = 5.0 * condition * f64::EPSILON;
-            near("det", &numbers(det(h.clone())), &[det_exact], relative * det_exact);
+            assert_close("det", &numbers(det(h.clone())), &[det_exact], relative * det_exact);
             let (sign, log) = log_abs_det(h.clone());
             assert_eq!(numbers(sign), [1.0]);
-            near("log", &numbers(log), &[det_exact.ln()], relative);
-            near(
+            assert_close("log", &numbers(log), &[det_exact.ln()], relative);
+            assert_close(
                 "condition",
                 &numbers(condition_estimate(h)),
                 &[condition],
@@ -265,7 +262,7 @@ fn a_singular_matrix_spoils_itself_alone() {
             for (part, found, expected) in pairs {
                 let found = numbers(found);
                 // The products of a batch may be computed in another order.
-                near(&format!("{part} of {what}"), &found[..4], &numbers(expected), 1e-5);
+                assert_close(&format!("{part} of {what}"), &found[..4], &numbers(expected), 1e-5);
                 assert!(found[4..].iter().all(|x| x.is_nan()), "{part} of {what}: {found:?}");
             }
         }
@@ -477,11 +474,11 @@ fn the_tape_and_the_graph_have_the_same_second_derivatives() {
         for (name, tape, graph) in pairs {
             let size = graph.iter().fold(0.0f64, |most, x| most.max(x.abs()));
             assert!(size > 0.0, "{name}: a derivative that is not 0");
-            near(name, &tape, &graph, 1e-12 * size);
+            assert_close(name, &tape, &graph, 1e-12 * size);
         }
         // d²(tr A²)⁄dA² through the trace: the gradient is 2Aᵀ, its product with V is 2Vᵀ.
         let second = tape(&|a| a.matmul(&a).trace().sum());
-        near("trace", &second, &numbers(along.clone().transpose() * 2.0), 1e-14);
+        assert_close("trace", &second, &numbers(along.clone().transpose() * 2.0), 1e-14);
     }
 }
 
@@ -505,10 +502,10 @@ fn broadcast_batches_are_like_copies() {
         for (name, operation) in operations {
             let y = operation(a.clone(), b.clone());
             let expected = operation(copies.clone(), b.clone());
-            near(name, &numbers(y.clone()), &numbers(expected.clone()), 1e-5);
+            assert_close(name, &numbers(y.clone()), &numbers(expected.clone()), 1e-5);
             let da = a.grad(&(y * g.clone()).sum().backward()).unwrap();
             let expected = copies.grad(&(expected * g.clone()).sum().backward()).unwrap();
-            near(name, &numbers(da), &numbers(expected.sum_dim(0)), 1e-4);
+            assert_close(name, &numbers(da), &numbers(expected.sum_dim(0)), 1e-4);
         }
     }
 }
@@ -522,13 +519,23 @@ fn half_precision_on_flex() {
         let data = matrices(41, 2, 4, 4, true);
         let exact: Tensor<3> = tensor([2, 4, 4], &data, &device, DType::F64);
         let half: Tensor<3> = tensor([2, 4, 4], &data, &device, dtype);
-        near("inverse", &numbers(inverse(half.clone())), &numbers(inverse(exact.clone())), bound);
-        near("trace", &numbers(trace(half.clone())), &numbers(trace(exact.clone())), 20.0 * bound);
+        assert_close(
+            "inverse",
+            &numbers(inverse(half.clone())),
+            &numbers(inverse(exact.clone())),
+            bound,
+        );
+        assert_close(
+            "trace",
+            &numbers(trace(half.clone())),
+            &numbers(trace(exact.clone())),
+            20.0 * bound,
+        );
         let (found, expected) = (numbers(det(half.clone())), numbers(det(exact.clone())));
-        near("det", &found, &expected, 1000.0 * bound);
+        assert_close("det", &found, &expected, 1000.0 * bound);
         let (found, expected) =
             (trace_inverse(half.clone(), half), trace_inverse(exact.clone(), exact));
-        near("trace_inverse", &numbers(found), &numbers(expected), 100.0 * bound);
+        assert_close("trace_inverse", &numbers(found), &numbers(expected), 100.0 * bound);
     }
 }
 

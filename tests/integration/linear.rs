@@ -10,16 +10,13 @@ use burn_autograd::ops::linear::{
 };
 use burn_autograd::prelude::*;
 
-use crate::devices::{all, autodiff, cpu, message, numbers, tensor};
+use crate::devices::{all, assert_close, autodiff, cpu, message, numbers, tensor};
 use crate::reference::{Values, cases_of};
 
 #[track_caller]
 fn agree<const D: usize>(what: &str, found: Tensor<D>, expected: &Values, bound: f64) {
     assert_eq!(found.dims().to_vec(), expected.shape, "{what}");
-    for (found, expected) in numbers(found).into_iter().zip(&expected.data) {
-        let error = (found - expected).abs();
-        assert!(error <= bound, "{what}: {found:e}, expected {expected:e}, off by {error:e}");
-    }
+    assert_close(what, &numbers(found), &expected.data, bound);
 }
 
 fn against_pytorch(devices: Vec<Device>, dtype: DType, unit: f64) {

@@ -1,12 +1,14 @@
 //! The operations as Burn modules: what they show, their configurations, their reductions.
 
+use approx::assert_abs_diff_eq;
 use burn::module::{DisplaySettings, Initializer, Module, ModuleDisplay, Param};
 use burn::tensor::{DType, Int, Tensor, TensorData};
 use burn_autograd::ErrorKind;
 use burn_autograd::ops::cross_entropy::{CrossEntropyLossConfig, Reduction};
-use burn_autograd::prelude::*;
+use burn_autograd::ops::polynomial::Polynomial3;
+use burn_autograd::ops::polynomial::Polynomial3Config;
 
-use crate::devices::{all, autodiff, cpu, message, numbers, tensor};
+use crate::devices::{all, assert_close, autodiff, cpu, message, numbers, tensor};
 use crate::reference::cases_of;
 
 #[derive(Module, Debug)]
@@ -55,21 +57,14 @@ fn a_cubic_polynomial_is_initialised_as_it_is_told() {
             .collect();
         let mean = values.iter().sum::<f64>() / 800.0;
         let square = values.iter().map(|value| value * value).sum::<f64>() / 800.0;
-        assert!(mean.abs() < 0.21 && (square - 1.0).abs() < 0.3, "{mean} {square}");
+        assert_abs_diff_eq!(mean, 0.0, epsilon = 0.21);
+        assert_abs_diff_eq!(square, 1.0, epsilon = 0.3);
     }
     for device in all() {
         let constant = Initializer::Constant { value: 2.0 };
         let model = Polynomial3Config::new().with_initializer(constant).init(&device);
         let x: Tensor<2> = tensor([1, 2], &[1.0, 3.0], &device, DType::F32);
         assert_eq!(numbers(model.forward(x)), [8.0, 80.0]);
-    }
-}
-
-#[track_caller]
-fn close(what: &str, found: &[f64], expected: &[f64], bound: f64) {
-    assert_eq!(found.len(), expected.len(), "{what}");
-    for (found, expected) in found.iter().zip(expected) {
-        assert!((found - expected).abs() <= bound, "{what}: {found:e}, expected {expected:e}");
     }
 }
 
@@ -89,9 +84,9 @@ fn unreduced_losses_have_pytorchs_mean() {
             assert_eq!(numbers(same), numbers(losses.clone()));
             let bound = 128.0 * f64::EPSILON;
             let mean = losses.mean();
-            close("mean", &numbers(mean.clone()), &case.outputs[0].data, bound);
+            assert_close("mean", &numbers(mean.clone()), &case.outputs[0].data, bound);
             let dx = logits.grad(&(mean * case.cotangents[0].data[0]).backward()).unwrap();
-            close("gradient", &numbers(dx), &case.gradients[0].data, bound);
+            assert_close("gradient", &numbers(dx), &case.gradients[0].data, bound);
         }
     }
 }
@@ -125,14 +120,14 @@ fn class_weights_take_the_data_type_of_the_logits() {
             let targets = Tensor::<1, Int>::from_ints([2, -1], &device);
             let losses = loss.forward_unreduced(logits.clone(), targets.clone());
             assert_eq!(losses.dtype(), dtype);
-            close("losses", &numbers(losses), &[row, 0.0], bound);
+            assert_close("losses", &numbers(losses), &[row, 0.0], bound);
             let mean = loss.forward(logits.clone(), targets.clone());
-            close("mean", &numbers(mean.clone()), &[row / 2.0], bound);
+            assert_close("mean", &numbers(mean.clone()), &[row / 2.0], bound);
             let same = loss.try_forward(logits.clone(), targets).unwrap();
             assert_eq!(numbers(same), numbers(mean.clone()));
             let expected = [slope(0), slope(1), slope(2), 0.0, 0.0, 0.0];
             let dx = logits.grad(&mean.backward()).unwrap();
-            close("gradient", &numbers(dx), &expected, bound);
+            assert_close("gradient", &numbers(dx), &expected, bound);
         }
     }
 }

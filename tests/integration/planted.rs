@@ -4,6 +4,7 @@
 
 use burn::tensor::{DType, Device, Tensor};
 use burn_autograd::gradcheck::{Report, Verdict, gradcheck, gradgradcheck};
+use burn_autograd::ops::prelude::*;
 use burn_autograd::prelude::*;
 
 use crate::devices::{cpu, tensor};

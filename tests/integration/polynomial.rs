@@ -1,10 +1,13 @@
 //! Polynomials and the sum of squared errors beyond what the gradient check covers: lengths that run
 //! in parallel, the tutorials' fits, the module.
 
+use approx::{abs_diff_eq, assert_abs_diff_eq, assert_relative_eq};
 use burn::module::Module;
 use burn::tensor::{DType, Device, Distribution, Tensor};
 use burn_autograd::ErrorKind;
+use burn_autograd::ops::polynomial::Polynomial3;
 use burn_autograd::ops::polynomial::try_polynomial;
+use burn_autograd::ops::prelude::*;
 use burn_autograd::ops::sum_squared_error::try_sum_squared_error;
 use burn_autograd::prelude::*;
 
@@ -29,30 +32,31 @@ fn long_inputs_are_covered_once() {
         let y = polynomial(x.clone(), coefficients.clone());
         for (y, x) in numbers(y.clone()).into_iter().zip(&data) {
             let exact: f64 = c.iter().enumerate().map(|(k, c)| c * x.powi(k as i32)).sum();
-            assert!((y - exact).abs() < 1e-13, "{y} {exact}");
+            assert_abs_diff_eq!(y, exact, epsilon = 1e-13);
         }
         let grads = (y * g).sum().backward();
         let dx = numbers(x.grad(&grads).unwrap());
         for ((dx, x), g) in dx.into_iter().zip(&data).zip(&weight) {
             let slope: f64 = (1..5).map(|k| k as f64 * c[k] * x.powi(k as i32 - 1)).sum();
-            assert!((dx - g * slope).abs() < 1e-13, "{dx} {}", g * slope);
+            assert_abs_diff_eq!(dx, g * slope, epsilon = 1e-13);
         }
         for (k, dc) in numbers(coefficients.grad(&grads).unwrap()).into_iter().enumerate() {
             let terms = data.iter().zip(&weight).rev().map(|(x, g)| g * x.powi(k as i32));
             let exact: f64 = terms.sum();
-            assert!((dc - exact).abs() < 1e-6, "{k}: {dc} {exact}");
+            assert!(abs_diff_eq!(dc, exact, epsilon = 1e-6), "{k}: {dc} {exact}");
         }
 
         let t: Tensor<1> = tensor([LONG], &weight, &device, DType::F64).require_grad();
         let loss = sum_squared_error(x.clone(), t.clone());
         let exact: f64 = data.iter().zip(&weight).rev().map(|(p, t)| (p - t).powi(2)).sum();
         let found = numbers(loss.clone())[0];
-        assert!((found - exact).abs() < 1e-10 * exact, "{found} {exact}");
+        assert_relative_eq!(found, exact, epsilon = 0.0, max_relative = 1e-10);
         let grads = (loss * 3.0).backward();
         let (dp, dt) = (numbers(x.grad(&grads).unwrap()), numbers(t.grad(&grads).unwrap()));
         for (((dp, dt), p), t) in dp.into_iter().zip(dt).zip(&data).zip(&weight) {
             let exact = 6.0 * (p - t);
-            assert!((dp - exact).abs() < 1e-14 && dt == -dp, "{dp} {dt} {exact}");
+            assert_abs_diff_eq!(dp, exact, epsilon = 1e-14);
+            assert_eq!(dt, -dp);
         }
     }
 }
@@ -133,16 +137,18 @@ fn the_tutorial_fits_have_pytorchs_losses() {
     };
     for device in cpu() {
         let (losses, p) = fit(&device, &[0.0; 4], 1e-6, false);
-        assert!((losses[0] - 517.694_449).abs() < 5e-7 && (losses[3] - 9.013_758).abs() < 5e-7);
-        assert!((p[1] - 0.843_111_067_6).abs() < 5e-11 && (p[3] + 0.091_391_672_2).abs() < 5e-11);
+        assert_abs_diff_eq!(losses[0], 517.694_449, epsilon = 5e-7);
+        assert_abs_diff_eq!(losses[3], 9.013_758, epsilon = 5e-7);
+        assert_abs_diff_eq!(p[1], 0.843_111_067_6, epsilon = 5e-11);
+        assert_abs_diff_eq!(p[3], -0.091_391_672_2, epsilon = 5e-11);
         // Symmetry: zero up to what rounding leaves of sums of 2,000 terms.
-        assert!(p[0].abs() < 1e-14 && p[2].abs() < 1e-14, "{p:?}");
+        assert_abs_diff_eq!(p[0], 0.0, epsilon = 1e-14);
+        assert_abs_diff_eq!(p[2], 0.0, epsilon = 1e-14);
         let (losses, p) = fit(&device, &[0.0, -1.0, 0.0, 0.3], 5e-6, true);
-        for (loss, expected) in losses.iter().zip([209.958_385, 50.978_558, 14.877_818, 8.943_643])
-        {
-            assert!((loss - expected).abs() < 5e-7, "{loss} {expected}");
-        }
-        assert!((p[1] + 2.208_526_415_2).abs() < 5e-11 && (p[3] - 0.255_486_112_5).abs() < 5e-11);
+        let expected = [209.958_385, 50.978_558, 14.877_818, 8.943_643];
+        assert_abs_diff_eq!(losses[..], expected[..], epsilon = 5e-7);
+        assert_abs_diff_eq!(p[1], -2.208_526_415_2, epsilon = 5e-11);
+        assert_abs_diff_eq!(p[3], 0.255_486_112_5, epsilon = 5e-11);
     }
 }
 

@@ -107,19 +107,8 @@ fn a_suite_checks_such_a_function_in_f32_by_itself() {
             Case::new("normalised", "stairs", subject.surrogate(normalised), inputs.clone())
         };
         let records = |factor: f64| {
-            let suite = Suite {
-                cases: vec![case(factor)],
-                orders: vec![1],
-                seed: 42,
-                reference: Some(device.clone()),
-                repeat: burn_autograd::gradcheck::suite::repeat,
-            };
-            let backend = Backend {
-                name: "cpu".to_owned(),
-                device: device.clone(),
-                dtypes: vec![DType::F64, DType::F32],
-                adapter: false,
-            };
+            let suite = Suite::new(vec![case(factor)]).orders([1]).reference(&device);
+            let backend = Backend::new("cpu", device.clone(), [DType::F64, DType::F32]);
             let mut found = Vec::new();
             suite.run(&[backend], |entry| found.push((entry.dtype, entry.record)));
             found

@@ -350,7 +350,7 @@ fn a_target_that_is_no_class() {
         let error =
             try_cross_entropy_unreduced_vjp(logits.clone(), targets.clone(), &options, grad(3));
         assert_eq!(error.unwrap_err().to_string(), text);
-        let ignoring = CrossEntropyOptions { ignore_index: Some(4), ..Default::default() };
+        let ignoring = CrossEntropyOptions::default().with_ignore_index(Some(4));
         assert!(try_cross_entropy_vjp(logits, targets, &ignoring, grad(1)).is_ok());
     }
 }

@@ -1,5 +1,6 @@
 //! Values, gradients and second derivatives against PyTorch's, in `f64`.
 
+use approx::abs_diff_eq;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use burn_autograd::ops::exp::{exp, exp_vjp};
 use burn_autograd::ops::legendre_p3::{legendre_p3, legendre_p3_vjp};
@@ -101,8 +102,10 @@ fn agree<const D: usize>(
     assert_eq!(found.dims().to_vec(), expected.shape, "{what}");
     for (index, (found, expected)) in numbers(found).into_iter().zip(&expected.data).enumerate() {
         let bound = tolerance(*expected);
-        let error = (found - expected).abs();
-        assert!(error <= bound, "{what} at {index}: {found:e}, expected {expected:e}, {bound:e}");
+        assert!(
+            abs_diff_eq!(found, *expected, epsilon = bound),
+            "{what} at {index}: {found:e}, expected {expected:e} ± {bound:e}"
+        );
     }
 }
 
@@ -237,8 +240,11 @@ fn the_tape_agrees_with_pytorch_to_twelve_digits() {
                     // The differences of logits lose digits relative to the largest of them.
                     let bound =
                         1e-12 * if case.op == "cross_entropy" { scale } else { expected.abs() };
-                    let error = (found - expected).abs();
-                    assert!(error <= bound, "{part} of {}: {found:e}, {expected:e}", case.op);
+                    assert!(
+                        abs_diff_eq!(*found, *expected, epsilon = bound),
+                        "{part} of {}: {found:e}, expected {expected:e} ± {bound:e}",
+                        case.op
+                    );
                 }
             };
             let inputs: Vec<Var> = case.inputs.iter().map(|input| Var::leaf(var(input))).collect();

@@ -1,10 +1,11 @@
 //! Systems of equations from the right and of vectors: their products, as methods, and what is refused.
 
 use burn::tensor::{DType, Tensor};
+use burn_autograd::ops::prelude::*;
 use burn_autograd::ops::solve::{solve_right_vjp, solve_vector_vjp};
 use burn_autograd::prelude::*;
 
-use crate::devices::{autodiff, cpu, message, numbers, tensor};
+use crate::devices::{assert_close, autodiff, cpu, message, numbers, tensor};
 
 /// Diagonally dominant, so that ‖A⁻¹‖ is below 1.
 const A: [f64; 9] = [4.0, -1.0, 0.5, 0.25, 3.5, -0.75, -1.5, 1.0, 5.0];
@@ -13,14 +14,8 @@ const B: [f64; 12] = [1.0, -2.0, 0.5, 3.0, 0.25, -1.5, 2.0, 1.25, -0.5, 0.75, -1
 
 const G: [f64; 12] = [0.5, 1.5, -1.0, 2.0, -0.25, 1.0, -2.0, 0.75, 1.25, -1.75, 0.5, -0.5];
 
-/// Numbers below 10, from sums of at most 6 products of them.
-#[track_caller]
-fn near(found: &[f64], expected: &[f64]) {
-    assert_eq!(found.len(), expected.len());
-    for (found, expected) in found.iter().zip(expected) {
-        assert!((found - expected).abs() <= 1e-13, "{found:e}, expected {expected:e}");
-    }
-}
+/// Of numbers below 10, from sums of at most 6 products of them.
+const BOUND: f64 = 1e-13;
 
 /// The products are the gradients that Burn's graph gives, also of a matrix that is broadcast.
 #[test]
@@ -32,16 +27,16 @@ fn products_are_the_gradients_of_the_solutions() {
         let grads = (solve_right(a.clone(), b.clone()) * g.clone()).sum().backward();
         let (da, db) = solve_right_vjp(a.clone(), b.clone(), g);
         assert_eq!((da.dims(), db.dims()), ([1, 3, 3], [2, 2, 3]));
-        near(&numbers(da), &numbers(a.grad(&grads).unwrap()));
-        near(&numbers(db), &numbers(b.grad(&grads).unwrap()));
+        assert_close("da", &numbers(da), &numbers(a.grad(&grads).unwrap()), BOUND);
+        assert_close("db", &numbers(db), &numbers(b.grad(&grads).unwrap()), BOUND);
 
         let b: Tensor<2> = tensor([2, 3], &B[..6], &device, DType::F64).require_grad();
         let g: Tensor<2> = tensor([2, 3], &G[..6], &device, DType::F64);
         let grads = (solve_vector(a.clone(), b.clone()) * g.clone()).sum().backward();
         let (da, db) = solve_vector_vjp(a.clone(), b.clone(), g);
         assert_eq!((da.dims(), db.dims()), ([1, 3, 3], [2, 3]));
-        near(&numbers(da), &numbers(a.grad(&grads).unwrap()));
-        near(&numbers(db), &numbers(b.grad(&grads).unwrap()));
+        assert_close("da", &numbers(da), &numbers(a.grad(&grads).unwrap()), BOUND);
+        assert_close("db", &numbers(db), &numbers(b.grad(&grads).unwrap()), BOUND);
     }
 }
 
@@ -56,19 +51,19 @@ fn vectors_as_methods() {
         let x = numbers(a.clone().solve_vector(b.clone()));
         let left: Vec<f64> =
             A.chunks(3).map(|row| row.iter().zip(&x).map(|(a, x)| a * x).sum()).collect();
-        near(&left, &B[..3]);
+        assert_close("A·x", &left, &B[..3], BOUND);
         let x = numbers(a.clone().transpose().solve_vector(b.clone()));
         let right: Vec<f64> =
             (0..3).map(|column| (0..3).map(|row| x[row] * A[3 * row + column]).sum()).collect();
-        near(&right, &B[..3]);
+        assert_close("x·A", &right, &B[..3], BOUND);
 
         let (da, db) = solve_vector_vjp(a.clone(), b.clone(), g.clone());
         let g = Var::from(g);
         let solution = |a: Var, b: Var| (a.solve_vector(b) * &g).sum();
         let taped = grad(|a: Var| solution(a, Var::from(&b)), a.clone());
-        near(&numbers(taped), &numbers(da));
+        assert_close("da on the tape", &numbers(taped), &numbers(da), BOUND);
         let taped = grad(|b: Var| solution(Var::from(&a), b), b.clone());
-        near(&numbers(taped), &numbers(db));
+        assert_close("db on the tape", &numbers(taped), &numbers(db), BOUND);
     }
 }
 

@@ -5,12 +5,14 @@
     reason = "a slice takes a range for each of the first dimensions, often for one"
 )]
 
+use approx::abs_diff_eq;
 use burn::tensor::{DType, Device, Tensor};
 use burn_autograd::gradcheck::gradgradcheck;
+use burn_autograd::ops::prelude::*;
 use burn_autograd::prelude::*;
 use burn_autograd::{ErrorKind, Transform, evaluate};
 
-use crate::devices::{all, autodiff, cpu, numbers, tensor};
+use crate::devices::{all, assert_close, autodiff, cpu, numbers, tensor};
 
 fn vector(data: &[f64], device: &Device, dtype: DType) -> Tensor<1> {
     tensor([data.len()], data, device, dtype)
@@ -30,12 +32,8 @@ fn precision(device: &Device) -> (DType, f64) {
 /// in the last place of it for each, rounded and built-in functions among them.
 #[track_caller]
 fn close(what: &str, found: &[f64], expected: &[f64], epsilon: f64) {
-    assert_eq!(found.len(), expected.len(), "{what}");
     let size = expected.iter().fold(1.0f64, |a, b| a.max(b.abs()));
-    for (found, expected) in found.iter().zip(expected) {
-        let error = (found - expected).abs();
-        assert!(error <= 160.0 * epsilon * size, "{what}: {found:e}, expected {expected:e}");
-    }
+    assert_close(what, found, expected, 160.0 * epsilon * size);
 }
 
 fn values(var: &Var) -> Vec<f64> {
@@ -203,10 +201,8 @@ fn derivatives_of_orders_zero_to_eight_have_their_closed_forms() {
             // is their rounding.
             let size = polynomial.iter().fold(1.0f64, |a, b| a.max(b.abs()));
             let found = numbers(nth_derivative(|x| x.tanh(), double(&at, &device), order));
-            for (found, x) in found.into_iter().zip(at) {
-                let error = (found - value(x)).abs();
-                assert!(error <= 64.0 * f64::EPSILON * size, "tanh, order {order}: {error:e}");
-            }
+            let bound = 64.0 * f64::EPSILON * size;
+            assert_close(&format!("tanh, order {order}"), &found, &at.map(value), bound);
         }
         let error =
             Transform::new().nth_derivative(|x| x.sum(), double(&at, &device), 1).unwrap_err();
@@ -399,13 +395,19 @@ fn the_hessian_of_a_network_is_the_numeric_one() {
             let (coarse, fine) = (slope(2f64.powi(-7)), slope(2f64.powi(-8)));
             for row in 0..3 {
                 let numeric = fine[row] + (fine[row] - coarse[row]) / 3.0;
-                let error = (matrix[row * 3 + column] - numeric).abs();
-                assert!(error <= 1e-7, "{device:?} at {row}, {column}: {error:e}");
+                let found = matrix[row * 3 + column];
+                assert!(
+                    abs_diff_eq!(found, numeric, epsilon = 1e-7),
+                    "{device:?} at {row}, {column}: {found:e}, expected {numeric:e}"
+                );
             }
             // Symmetric.
             for row in 0..column {
-                let error = (matrix[row * 3 + column] - matrix[column * 3 + row]).abs();
-                assert!(error <= 64.0 * f64::EPSILON, "{device:?}: {error:e}");
+                let (found, other) = (matrix[row * 3 + column], matrix[column * 3 + row]);
+                assert!(
+                    abs_diff_eq!(found, other, epsilon = 64.0 * f64::EPSILON),
+                    "{device:?} at {row}, {column}: {found:e}, the other way round {other:e}"
+                );
             }
         }
     }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::process::{built, cargo, must, quiet_drivers, root};
+use crate::process::{self, built, cargo, quiet_drivers, root};
 
 #[derive(Debug, Clone, clap::Args)]
 pub(crate) struct Arguments {
@@ -89,19 +89,22 @@ impl Outcome {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     let backends = backends(&arguments.backend)?;
     let examples = choose(all()?, &arguments.names)?;
-    // As the tests are built, so that nothing is built for one package alone.
-    must("building the examples", cargo().args(["build", "--workspace", "--examples"]))?;
+    let mut build = vec!["build", "--package", "burn-autograd-workspace", "--examples"];
+    if !backends.contains(&"wgpu") {
+        build.extend(process::CPU);
+    }
+    process::build("the examples", &build, "")?;
     run_all(&plan(&examples, &backends, takes_backend))
 }
 
 /// Runs all on flex, and the short ones on the other backends of this machine, from the build that the
 /// tests have made: `cargo run` would build their dependencies once more, with the features of one
 /// package.
-pub(crate) fn run_tested() -> Result<(), String> {
+pub(crate) fn run_tested(wgpu: bool) -> Result<(), String> {
     let examples = all()?;
     let mut runs = plan(&examples, &["flex"], takes_backend);
     let short: Vec<String> = examples.into_iter().filter(|name| !is_long(name)).collect();
-    let others: &[&'static str] = if has_adapter()? { &["ndarray", "wgpu"] } else { &["ndarray"] };
+    let others: &[&'static str] = if wgpu { &["ndarray", "wgpu"] } else { &["ndarray"] };
     // What has no choice of a backend has run.
     runs.extend(
         plan(&short, others, takes_backend).into_iter().filter(|run| run.backend.is_some()),
@@ -119,27 +122,6 @@ pub(crate) fn run_tested() -> Result<(), String> {
 
 fn is_long(example: &str) -> bool {
     LONG.iter().any(|(name, _)| *name == example)
-}
-
-/// Whether the gradient checks, which run before the examples, have found an adapter for wgpu.
-fn has_adapter() -> Result<bool, String> {
-    let path = root().join("target/gradcheck/flex-ndarray-wgpu.json");
-    let unreadable = |error: &dyn std::fmt::Display| {
-        format!("cannot read from {} whether there is an adapter: {error}", path.display())
-    };
-    let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&error))?;
-    let report: Value = serde_json::from_str(&text).map_err(|error| unreadable(&error))?;
-    adapter_in(&report).ok_or_else(|| unreadable(&"it does not tell of wgpu"))
-}
-
-fn adapter_in(report: &Value) -> Option<bool> {
-    let backends = report["backends"].as_array()?;
-    let wgpu = backends.iter().find(|backend| backend["name"] == "wgpu")?;
-    let ran = wgpu["status"] == "ran";
-    if !ran {
-        println!("wgpu: skipped, {}", wgpu["reason"].as_str().unwrap_or("for no reason given"));
-    }
-    Some(ran)
 }
 
 /// Each backend once, in the order in which they were asked for.
@@ -320,8 +302,7 @@ mod tests {
     use serde_json::json;
 
     use super::{
-        LONG, Outcome, Run, Table, adapter_in, all, backends, choose, examples_in, failure,
-        is_long, plan,
+        LONG, Outcome, Run, Table, all, backends, choose, examples_in, failure, is_long, plan,
     };
 
     fn names(names: &[&str]) -> Vec<String> {
@@ -381,14 +362,6 @@ mod tests {
     fn long_examples_have_a_reason() {
         assert!(is_long("pinn") && !is_long("03_legendre_p3"));
         assert!(LONG.iter().all(|(_, reason)| !reason.is_empty()));
-    }
-
-    #[test]
-    fn an_adapter_is_one_that_the_gradient_checks_ran_on() {
-        let report = |status: &str| json!({"backends": [{"name": "flex", "status": "ran"}, {"name": "wgpu", "status": status}]});
-        assert_eq!(adapter_in(&report("ran")), Some(true));
-        assert_eq!(adapter_in(&report("skipped")), Some(false));
-        assert_eq!(adapter_in(&json!({"backends": []})), None);
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! `cargo xtask gradcheck`: builds the suite for the CPU backends and runs it, then for wgpu, whose
-//! build takes several times as long, and puts both reports together.
+//! build takes several times as long, and puts both reports together. Without a driver for wgpu it says so
+//! and builds nothing for it.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use serde_json::{Value, json};
 
-use crate::process::{build_test, code, must, quiet_drivers, root};
+use crate::driver;
+use crate::process::{self, code, must, quiet_drivers, root, workspace};
 
 /// Something failed.
 const FAILED: u8 = 1;
@@ -14,8 +16,9 @@ const FAILED: u8 = 1;
 pub(crate) const UNUSABLE: u8 = 2;
 
 /// The backends, in the order in which they are checked, and those that need no adapter.
-const ALL: [&str; 3] = ["flex", "ndarray", "wgpu"];
+const ALL: [&str; 3] = ["flex", "ndarray", WGPU];
 const CPU: [&str; 2] = ["flex", "ndarray"];
+const WGPU: &str = "wgpu";
 
 #[derive(Debug, Clone, Default, clap::Args)]
 pub(crate) struct Arguments {
@@ -128,62 +131,107 @@ impl Arguments {
     }
 }
 
-/// The features that build the suite for the CPU backends alone.
-pub(crate) const CPU_BUILD: [&str; 3] = ["--no-default-features", "--features", "flex,ndarray"];
+/// What cargo is told, to build the suite.
+type Build = Vec<&'static str>;
 
-/// The build with every backend, as `cargo test --workspace` makes it: what the tests have built is
-/// not built again for the checks.
-const WHOLE_BUILD: [&str; 1] = ["--workspace"];
+/// The suite alone, with these backends and no more.
+fn alone(features: &'static str) -> Build {
+    let mut build = vec!["test", "--no-run", "--package", "gradcheck-suite", "--test", "gradcheck"];
+    build.extend(["--no-default-features", "--features", features]);
+    build
+}
 
-/// The same without kernel fusion.
-const BUILD_WITHOUT_FUSION: [&str; 3] =
-    ["--no-default-features", "--features", "flex,ndarray,wgpu"];
+/// The suite as the tests build it: what they have built is not built again.
+fn with_the_tests(wgpu: bool) -> Build {
+    let mut build = vec!["test", "--no-run", "--test", "gradcheck"];
+    build.extend(workspace(wgpu));
+    build
+}
+
+/// A skipped backend, and why.
+type Skipped = Option<String>;
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     if arguments.self_test {
-        return self_test(&build_test("gradcheck", &CPU_BUILD)?);
+        return self_test(&alone("flex,ndarray"));
     }
-    let wanted = arguments.wanted()?;
+    let mut wanted = arguments.wanted()?;
+    let runs_on_wgpu = wanted.iter().any(|name| name == WGPU) && !arguments.list;
+    let skipped = if runs_on_wgpu { without_driver(&arguments.require)? } else { None };
+    if skipped.is_some() {
+        wanted.retain(|name| name != WGPU);
+    }
     let (cpu, gpu): (Vec<_>, Vec<_>) =
         wanted.into_iter().partition(|name| CPU.contains(&name.as_str()));
-    let mut stages: Vec<(&[&str], Vec<String>)> = Vec::new();
+    let mut stages = Vec::new();
     if !cpu.is_empty() {
-        stages.push((&CPU_BUILD, cpu));
+        stages.push((alone("flex,ndarray"), cpu));
     }
     if !(gpu.is_empty() || arguments.list && !stages.is_empty()) {
-        let build: &[&str] =
-            if arguments.without_fusion { &BUILD_WITHOUT_FUSION } else { &WHOLE_BUILD };
-        stages.push((build, gpu));
+        let features = match arguments.without_fusion {
+            true => "flex,ndarray,wgpu",
+            false => "flex,ndarray,wgpu,fusion",
+        };
+        stages.push((alone(features), gpu));
     }
-    run_stages(arguments, &stages)
+    run_stages(arguments, &stages, skipped)
+}
+
+/// Why wgpu is skipped, if it is: this machine has no driver for it. An error if it is required.
+pub(crate) fn without_driver(require: &[String]) -> Result<Skipped, String> {
+    match driver::find() {
+        Ok(()) => Ok(None),
+        Err(reason) if require.iter().any(|name| name == WGPU) => {
+            Err(format!("backend `wgpu` is required: {reason}"))
+        }
+        Err(reason) => {
+            println!("wgpu: skipped, {reason}");
+            Ok(Some(reason))
+        }
+    }
 }
 
 /// Runs the suite on all backends from the one build that the tests use too.
-pub(crate) fn run_in_one_build(arguments: &Arguments) -> Result<ExitCode, String> {
-    run_stages(arguments, &[(&WHOLE_BUILD, arguments.wanted()?)])
+pub(crate) fn run_in_one_build(
+    arguments: &Arguments,
+    skipped: Skipped,
+) -> Result<ExitCode, String> {
+    let mut wanted = arguments.wanted()?;
+    if skipped.is_some() {
+        wanted.retain(|name| name != WGPU);
+    }
+    run_stages(arguments, &[(with_the_tests(skipped.is_none()), wanted)], skipped)
 }
 
 /// Has the suite's program test the checker.
-fn self_test(program: &Path) -> Result<ExitCode, String> {
-    let mut command = Command::new(program);
+fn self_test(build: &Build) -> Result<ExitCode, String> {
+    let mut command = Command::new(program(build)?);
     command.current_dir(root()).env("RUST_BACKTRACE", "0").arg("--self-test");
     let code = code(&mut command)?;
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(FAILED)))
 }
 
 /// The self-test from the build that the tests use.
-pub(crate) fn self_test_in_one_build() -> Result<ExitCode, String> {
-    self_test(&build_test("gradcheck", &WHOLE_BUILD)?)
+pub(crate) fn self_test_in_one_build(wgpu: bool) -> Result<ExitCode, String> {
+    self_test(&with_the_tests(wgpu))
 }
 
 /// What is known of Burn's own operations, from the build that the tests use.
-pub(crate) fn burn_in_one_build() -> Result<ExitCode, String> {
-    run_in_one_build(&Arguments { burn: true, ..Arguments::default() })
+pub(crate) fn burn_in_one_build(wgpu: bool) -> Result<ExitCode, String> {
+    let arguments = Arguments { burn: true, ..Arguments::default() };
+    run_stages(&arguments, &[(with_the_tests(wgpu), arguments.wanted()?)], None)
+}
+
+/// Builds the suite's program.
+fn program(build: &Build) -> Result<PathBuf, String> {
+    process::build("the gradient checks", build, "gradcheck")?
+        .ok_or_else(|| "cargo built no `gradcheck` program".to_owned())
 }
 
 fn run_stages(
     arguments: &Arguments,
-    stages: &[(&[&str], Vec<String>)],
+    stages: &[(Build, Vec<String>)],
+    skipped: Skipped,
 ) -> Result<ExitCode, String> {
     let folder = root().join("target/gradcheck");
     std::fs::create_dir_all(&folder)
@@ -193,8 +241,8 @@ fn run_stages(
     let mut reports = Vec::new();
     let mut worst = 0;
     let mut last = None;
-    for (features, backends) in stages {
-        let program = build_test("gradcheck", features)?;
+    for (build, backends) in stages {
+        let program = program(build)?;
         let file = folder.join(format!("{prefix}{}.json", backends.join("-")));
         // A report of an earlier run must not be taken for this one's.
         let _ = std::fs::remove_file(&file);
@@ -219,6 +267,10 @@ fn run_stages(
     }
     if reports.is_empty() {
         return Ok(ExitCode::from(worst));
+    }
+    if let Some(reason) = skipped {
+        let backend = json!({ "name": WGPU, "status": "skipped", "reason": reason });
+        reports.push(json!({ "backends": [backend] }));
     }
     let report = merge(reports);
     let text = lines(&report)?;

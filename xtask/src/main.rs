@@ -1,6 +1,6 @@
 //! The project's task runner. It spawns cargo and never links Burn, so that it is built in seconds.
 //!
-//! `cargo xtask gradcheck` proves the gradients, `cargo xtask bench` measures, `cargo xtask test` runs
+//! `cargo xtask gradcheck` checks the gradients, `cargo xtask bench` measures, `cargo xtask test` runs
 //! every test, `cargo xtask ci` is run before a change is proposed; `cargo xtask examples` runs the
 //! examples, `cargo xtask book` builds the guide, `cargo xtask new-op` and `cargo xtask new-extension`
 //! write what a new operation begins with.
@@ -9,6 +9,7 @@
 mod bench;
 mod book;
 mod ci;
+mod driver;
 mod examples;
 mod gradcheck;
 mod new_extension;
@@ -53,8 +54,8 @@ enum Task {
     /// It compiles and runs; its gradient check fails until its backward is filled in. If the name is
     /// taken or a registry is not as expected, nothing is changed.
     NewOp(new_op::Arguments),
-    /// Writes a crate of its own that depends on burn-autograd, with one function, its proof and its
-    /// README.
+    /// Writes a crate of its own that depends on burn-autograd, with one function, its gradient check and
+    /// its README.
     NewExtension(new_extension::Arguments),
     /// Runs unit, documentation and integration tests, the gradient checks, the checker's self-test,
     /// the checks of Burn's own operations, and the examples, and builds the guide.

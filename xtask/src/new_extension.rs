@@ -1,4 +1,4 @@
-//! `cargo xtask new-extension`: a crate of its own with one differentiable function, its proof and its
+//! `cargo xtask new-extension`: a crate of its own with one differentiable function, its gradient check and its
 //! README.
 
 use std::path::{Component, Path, PathBuf};
@@ -36,7 +36,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     for (path, _) in &files {
         println!("wrote {}", path.display());
     }
-    println!("\n`cargo test` in {} proves the gradient of its function.", folder.display());
+    println!("\n`cargo test` in {} checks the gradient of its function.", folder.display());
     Ok(ExitCode::SUCCESS)
 }
 
@@ -121,7 +121,7 @@ fn values(root: &Path, name: &str) -> Result<Values, String> {
     values.set("package", name);
     values.set("library", name.replace('-', "_"));
     values.set("burn", burn);
-    values.set("burn_version", burn.trim_start_matches('='));
+    values.set("burn_version", burn);
     values.set("rust_version", quoted("rust-version = ")?);
     values.set("version", quoted("version = ")?);
     values.set("burn_autograd", toml_string(path));
@@ -199,7 +199,7 @@ mod tests {
             &found.unwrap_or_else(|| panic!("there is a {file}")).1
         };
         let manifest = text("Cargo.toml");
-        for line in ["name = \"my-ops\"", "[workspace]", "burn = { version = \"=0.22.1\""] {
+        for line in ["name = \"my-ops\"", "[workspace]", "burn = { version = \"0.22.1\""] {
             assert!(manifest.contains(line), "{line}: {manifest}");
         }
         let path = toml_string(root().join("crates/burn-autograd").to_str().unwrap());

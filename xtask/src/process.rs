@@ -1,5 +1,7 @@
 //! Running cargo, and the programs that it builds.
 
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader, IsTerminal as _};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -24,6 +26,19 @@ pub(crate) fn cargo() -> Command {
     command.current_dir(root());
     quiet_drivers(&mut command);
     command
+}
+
+/// The features that build the CPU backends alone.
+pub(crate) const CPU: [&str; 3] = ["--no-default-features", "--features", "flex,ndarray"];
+
+/// The selection of packages and features that the tests are built with: everything but the remote tests,
+/// whose dependencies would double the build; and without a driver nothing for wgpu.
+pub(crate) fn workspace(wgpu: bool) -> Vec<&'static str> {
+    let mut selection = vec!["--workspace", "--exclude", "remote-tests"];
+    if !wgpu {
+        selection.extend(CPU);
+    }
+    selection
 }
 
 /// A program that cargo built without optimisation, in a folder like `examples`.
@@ -60,27 +75,49 @@ pub(crate) fn must(what: &str, command: &mut Command) -> Result<(), String> {
     }
 }
 
-/// Builds a test program of the root package and gives its path.
-pub(crate) fn build_test(name: &str, features: &[&str]) -> Result<PathBuf, String> {
+/// Builds with cargo, and gives the program of this name, if the build makes one.
+///
+/// Says what is built, and how many crates of how many are ready: on a terminal by cargo's own bar.
+pub(crate) fn build(what: &str, arguments: &[&str], name: &str) -> Result<Option<PathBuf>, String> {
+    let total = crates(arguments).unwrap_or_default();
+    eprintln!("building {what}: {total} crates");
     let mut command = cargo();
-    command.args([
-        "test",
-        "--no-run",
-        "--test",
-        name,
-        "--message-format",
-        "json-render-diagnostics",
-    ]);
-    command.args(features);
-    command.stdout(Stdio::piped()).stderr(Stdio::inherit());
-    let output = command.output().map_err(|error| format!("cannot run {command:?}: {error}"))?;
-    if !output.status.success() {
-        return Err(format!("building the `{name}` program failed"));
+    command.args(arguments).args(["--message-format", "json-render-diagnostics"]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut child = command.spawn().map_err(|error| format!("cannot run {command:?}: {error}"))?;
+    let output = child.stdout.take().expect("it is piped");
+    let bar = std::io::stderr().is_terminal();
+    let (mut ready, mut said) = (BTreeSet::new(), 0);
+    let mut program = None;
+    for line in BufReader::new(output).lines().map_while(Result::ok) {
+        let Ok(message) = serde_json::from_str::<serde_json::Value>(&line) else { continue };
+        if message["reason"] != "compiler-artifact" {
+            continue;
+        }
+        if message["target"]["name"] == name {
+            program = message["executable"].as_str().map(PathBuf::from).or(program);
+        }
+        ready.insert(message["package_id"].to_string());
+        // What is up to date comes first, at once.
+        let tenth = 10 * ready.len() / total.max(1);
+        if !bar && message["fresh"] == false && tenth > said && ready.len() < total {
+            said = tenth;
+            eprintln!("  {} of {total} crates", ready.len());
+        }
     }
-    String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter(|message| message["target"]["name"] == name)
-        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
-        .ok_or_else(|| format!("cargo built no `{name}` program"))
+    let status = child.wait().map_err(|error| format!("cannot run {command:?}: {error}"))?;
+    if status.success() { Ok(program) } else { Err(format!("building {what} failed")) }
+}
+
+/// How many crates a build is made of.
+fn crates(arguments: &[&str]) -> Option<usize> {
+    let (_, selection) = arguments.split_first()?;
+    let mut command = cargo();
+    command.args(["tree", "--quiet", "--prefix", "none", "--edges", "normal,build,dev"]);
+    command.args(selection.iter().filter(|argument| **argument != "--no-run"));
+    let output = command.stderr(Stdio::null()).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let name = |line: &str| Some(line.split_whitespace().take(2).collect::<Vec<_>>().join(" "));
+    let names: BTreeSet<String> = text.lines().filter_map(name).filter(|n| !n.is_empty()).collect();
+    Some(names.len())
 }

@@ -4,6 +4,7 @@ use burn::tensor::{DType, Distribution, Tensor};
 use burn_autograd::ops::exp::exp_vjp;
 use burn_autograd::ops::legendre_p3::legendre_p3_vjp;
 use burn_autograd::ops::multiply_add::multiply_add_vjp;
+use burn_autograd::ops::prelude::*;
 use burn_autograd::ops::relu::relu_vjp;
 use burn_autograd::prelude::*;
 

@@ -5,6 +5,7 @@ use std::f32::consts::PI;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use burn_autograd::ops::legendre_p3::legendre_p3_vjp;
 use burn_autograd::ops::polynomial::{TensorPolynomial, polynomial, polynomial_vjp};
+use burn_autograd::ops::prelude::*;
 use burn_autograd::ops::sum_squared_error::{
     TensorSumSquaredError, sum_squared_error, sum_squared_error_vjp,
 };

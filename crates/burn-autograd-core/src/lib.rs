@@ -12,7 +12,7 @@
 //!   Burn's `backward()`.
 //! - `with_hook`, `retain_grad`, `watch`, [`AnomalyMode`]: gradients on their way.
 //! - `share`, `share_module`: tracked leaves for several threads.
-//! - `Graph`, `trace`: ordinary tensor code as a graph, shown and differentiated.
+//! - `Graph`, `capture`: ordinary tensor code as a graph, shown and differentiated.
 //! - [`Rule`]: a function on one backend, so that forward and backward may call kernels, and
 //!   `differentiate`, which records a rule on Burn's autodiff graph.
 //! - [`check`]: refusals of bad arguments, with errors that name operation and argument.
@@ -21,8 +21,9 @@
 //!
 //! `autodiff` (default) connects to Burn's autodiff; without it there are the transforms of `Var`s
 //! alone. `fusion` (default) has to agree with what Burn is built with. `capture` gives graphs of
-//! tensor code, and with `autodiff` traces. `flex`, `ndarray`, `wgpu`, `vulkan`, `metal`,
+//! tensor code, and with `autodiff` their derivatives. `flex`, `ndarray`, `wgpu`, `vulkan`, `metal`,
 //! `webgpu`, `cuda`, `rocm` turn on a backend or runtime; none is on by default.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     feature = "ndarray",
     allow(
@@ -68,10 +69,10 @@ pub use error::{Error, ErrorKind};
 pub use floats::Floats;
 pub use function::Function;
 pub use gradient::Gradient;
+#[cfg(all(feature = "capture", feature = "autodiff"))]
+pub use graph::{Captured, capture, capture_module, capture_operation};
 #[cfg(feature = "capture")]
 pub use graph::{Graph, GraphOperation, GraphTensor, Role};
-#[cfg(all(feature = "capture", feature = "autodiff"))]
-pub use graph::{Traced, trace, trace_module, trace_operation};
 #[cfg(feature = "autodiff")]
 pub use graph_gradients::{gradients, try_backward};
 #[cfg(feature = "autodiff")]
@@ -91,3 +92,7 @@ pub use transform::{
 pub use var::{Index, Mask, Ranges, Var, empty, lay_out};
 #[cfg(feature = "autodiff")]
 pub use watchdog::hook_time_limit;
+
+#[cfg(all(doctest, feature = "flex"))]
+#[doc = include_str!("../README.md")]
+mod readme {}

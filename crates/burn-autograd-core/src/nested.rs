@@ -2,7 +2,8 @@ use std::sync::Arc;
 
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, AutodiffBackend, Backend, TensorMetadata};
+use burn::backend::{AutodiffBackend, Backend, TensorMetadata};
+use burn_autodiff::Autodiff;
 
 use crate::rule::{Meta, Metas, check_gradient};
 use crate::var::empty;

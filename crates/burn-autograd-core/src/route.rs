@@ -5,14 +5,14 @@ use std::borrow::Cow;
 use std::panic::Location;
 use std::sync::{Arc, PoisonError};
 
-use burn::backend::autodiff::checkpoint::strategy::{
-    BalancedCheckpointing, CheckpointStrategy, NoCheckpointing,
-};
 use burn::backend::{
     Autodiff, AutodiffBackend, Backend, BackendTensor, Dispatch, DispatchAutodiffContext,
     DispatchKindConversion, DispatchTensor, DispatchTensorKind, TensorMetadata,
 };
 use burn::tensor::GradientCheckpointingStrategy;
+use burn_autodiff::checkpoint::strategy::{
+    BalancedCheckpointing, CheckpointStrategy, NoCheckpointing,
+};
 
 use crate::call::{Call, Kept, is_tracked, without_autodiff};
 use crate::rule::{Meta, Metas};

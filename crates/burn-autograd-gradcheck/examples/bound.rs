@@ -69,8 +69,9 @@ impl Mode {
             Self::F32 | Self::Companion => Precision::F32,
             // It has to be a hundred times as sure of what it confirms.
             Self::Short => {
-                let short = Precision::F64.short().expect("20 rows can be fewer");
-                Precision { detects: short.detects / 100.0, ..short }
+                let mut short = Precision::F64.short().expect("20 rows can be fewer");
+                short.detects /= 100.0;
+                short
             }
         }
     }

@@ -6,7 +6,7 @@ use burn::tensor::{DType, Device};
 use burn_autograd_core::Tensors;
 
 use crate::calibrate::{Calibration, Intrinsic};
-use crate::control::{self, Control};
+use crate::control::{self, Control, Mistake};
 use crate::evaluate::{Mode, Place};
 use crate::jacobian::{self, Settings};
 use crate::numeric::{Nature, Precision};
@@ -512,7 +512,7 @@ impl Gradcheck {
                 let report = self.run_at(&planted.subject(subject), &arrays, &device, dtype);
                 let verdict = report.verdict();
                 let by = report.records.into_iter().find(|record| record.verdict == Verdict::Fail);
-                (planted.name, verdict, by.map(|record| record.check))
+                Mistake { name: planted.name, verdict, caught_by: by.map(|record| record.check) }
             })
             .collect();
         Control { mistakes }

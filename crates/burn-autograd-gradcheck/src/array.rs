@@ -1,5 +1,22 @@
+use approx::{AbsDiffEq, RelativeEq};
+
 /// Numbers on the host, in row-major order.
+///
+/// The macros of the crate approx compare arrays: they are close if their shapes are equal and all elements
+/// are close.
+///
+/// ```
+/// use approx::{assert_abs_diff_eq, assert_relative_eq};
+/// use burn_autograd_gradcheck::Array;
+///
+/// let third = Array::new([2], [1.0 / 3.0, 2.0 / 3.0]);
+/// // Rounded to four digits, so off by at most half a unit of the last.
+/// let rounded = Array::new([2], [0.3333, 0.6667]);
+/// assert_abs_diff_eq!(third, rounded, epsilon = 0.5e-4);
+/// assert_relative_eq!(third, rounded, epsilon = 0.0, max_relative = 2e-4);
+/// ```
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Array {
     /// The sizes.
     pub shape: Vec<usize>,
@@ -47,5 +64,28 @@ impl Array {
             .collect();
         index.reverse();
         index
+    }
+}
+
+impl AbsDiffEq for Array {
+    type Epsilon = f64;
+
+    fn default_epsilon() -> f64 {
+        f64::default_epsilon()
+    }
+
+    fn abs_diff_eq(&self, other: &Self, epsilon: f64) -> bool {
+        self.shape == other.shape && self.data[..].abs_diff_eq(&other.data[..], epsilon)
+    }
+}
+
+impl RelativeEq for Array {
+    fn default_max_relative() -> f64 {
+        f64::default_max_relative()
+    }
+
+    fn relative_eq(&self, other: &Self, epsilon: f64, max_relative: f64) -> bool {
+        self.shape == other.shape
+            && self.data[..].relative_eq(&other.data[..], epsilon, max_relative)
     }
 }

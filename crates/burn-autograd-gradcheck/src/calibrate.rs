@@ -11,6 +11,7 @@ use crate::evaluate::{InnerOrSelf, guard, read};
 
 /// A built-in function of devices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Intrinsic {
     /// eˣ, on [−10, 10].
     Exp,
@@ -32,7 +33,7 @@ pub enum Intrinsic {
 
 impl Intrinsic {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: &'static [Self] = &[
         Self::Exp,
         Self::Log,
         Self::Sin,
@@ -147,7 +148,7 @@ impl Calibration {
                 );
             (function, worst)
         };
-        Self(Intrinsic::ALL.map(measure).to_vec())
+        Self(Intrinsic::ALL.iter().copied().map(measure).collect())
     }
 
     /// The largest error that was seen, in units in the last place.

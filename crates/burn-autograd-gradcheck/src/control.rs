@@ -13,11 +13,11 @@ use crate::{Array, Subject};
 
 /// The identity with a wrong backward: the gradient is multiplied by these numbers.
 #[derive(Debug, Clone)]
-struct Mistake {
+struct Scaled {
     factors: Array,
 }
 
-impl Function<1> for Mistake {
+impl Function<1> for Scaled {
     fn name(&self) -> Cow<'static, str> {
         "planted mistake".into()
     }
@@ -92,7 +92,7 @@ pub(crate) fn mistakes(subject: &Subject, gradients: &[Option<Array>]) -> Vec<Pl
 impl Planted {
     /// The function with the mistake in it.
     pub(crate) fn subject(&self, of: &Subject) -> Subject {
-        let (of, mistake) = (of.clone(), Mistake { factors: self.factors.clone() });
+        let (of, mistake) = (of.clone(), Scaled { factors: self.factors.clone() });
         let input = self.input;
         let differentiated = of.clone();
         Subject::from_parts(of.inputs(), move |mut inputs| {
@@ -104,7 +104,7 @@ impl Planted {
     }
 }
 
-fn mistaken(mistake: &Mistake, tensor: DispatchTensor) -> DispatchTensor {
+fn mistaken(mistake: &Scaled, tensor: DispatchTensor) -> DispatchTensor {
     macro_rules! ranks {
         ($($rank:literal),+) => {
             match burn::backend::TensorMetadata::rank(&tensor) {
@@ -119,23 +119,35 @@ fn mistaken(mistake: &Mistake, tensor: DispatchTensor) -> DispatchTensor {
     ranks!(1, 2, 3, 4, 5, 6, 7, 8)
 }
 
-fn mistake_of<const D: usize>(mistake: &Mistake, tensor: Tensor<D>) -> [Tensor<D>; 1] {
+fn mistake_of<const D: usize>(mistake: &Scaled, tensor: Tensor<D>) -> [Tensor<D>; 1] {
     [mistake.apply([tensor])]
+}
+
+/// What became of one planted mistake.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub struct Mistake {
+    /// What was planted, and in which input's gradient.
+    pub name: String,
+    /// The verdict on the function with the mistake in it; [`Verdict::Fail`] if it was caught.
+    pub verdict: Verdict,
+    /// The name of the check that caught it, if one did.
+    pub caught_by: Option<String>,
 }
 
 /// What became of the planted mistakes.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 #[must_use = "a control that nobody reads controls nothing; call `assert_caught`"]
 pub struct Control {
-    /// For each mistake its description, the check's verdict, and the check that caught it.
-    pub mistakes: Vec<(String, Verdict, Option<String>)>,
+    /// The mistakes, in the order in which they were planted.
+    pub mistakes: Vec<Mistake>,
 }
 
 impl Control {
     /// Whether there were mistakes, and all were rejected.
     pub fn caught(&self) -> bool {
-        let caught =
-            |(_, verdict, _): &(String, Verdict, Option<String>)| *verdict == Verdict::Fail;
+        let caught = |mistake: &Mistake| mistake.verdict == Verdict::Fail;
         !self.mistakes.is_empty() && self.mistakes.iter().all(caught)
     }
 
@@ -155,8 +167,8 @@ impl fmt::Display for Control {
         if self.mistakes.is_empty() {
             return f.write_str("no input has a gradient in which a mistake could be planted");
         }
-        for (name, verdict, check) in &self.mistakes {
-            let by = check.as_deref().unwrap_or("no check");
+        for Mistake { name, verdict, caught_by } in &self.mistakes {
+            let by = caught_by.as_deref().unwrap_or("no check");
             writeln!(f, "{verdict:<9} {name}  ({by})")?;
         }
         Ok(())

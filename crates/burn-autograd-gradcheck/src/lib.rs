@@ -33,6 +33,7 @@
 //!
 //! A sum as the loss hides mistakes, so none is used: every output element's gradient is checked by
 //! itself, and structural checks use random cotangents.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod api;
 mod array;
@@ -63,8 +64,12 @@ mod values;
 pub use api::{Gradcheck, gradcheck, gradcheck_module, gradcheck_order, gradgradcheck};
 pub use array::Array;
 pub use calibrate::{Calibration, Intrinsic};
-pub use control::Control;
+pub use control::{Control, Mistake};
 pub use random::SplitMix64;
 pub use record::{Record, Report, Verdict, Worst};
 pub use subject::Subject;
 pub use values::Expected;
+
+#[cfg(all(doctest, feature = "flex"))]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 /// What a check found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Verdict {
     /// Everything that was to be checked was, and agreed.
     Pass,
@@ -29,6 +30,7 @@ impl fmt::Display for Verdict {
 
 /// The entry of a Jacobian, or of a gradient, that fits worst.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Worst {
     /// Which output; for a vector-Jacobian product, the one that weighs most.
     pub output: usize,
@@ -54,6 +56,7 @@ pub struct Worst {
 
 /// What one check found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Record {
     /// The check's name: `jacobian`, `parity`, `subsets`, …
     pub check: String,
@@ -204,6 +207,7 @@ impl fmt::Display for Worst {
 
 /// What all checks of one function found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 #[must_use = "a report that nobody reads checks nothing; call `assert_pass`"]
 pub struct Report {
     /// One for each check.
@@ -211,6 +215,11 @@ pub struct Report {
 }
 
 impl Report {
+    /// The report of these checks.
+    pub fn new(records: Vec<Record>) -> Self {
+        Self { records }
+    }
+
     /// The worst verdict of all; [`Invalid`](Verdict::Invalid) if nothing was checked.
     pub fn verdict(&self) -> Verdict {
         self.records.iter().map(|record| record.verdict).max().unwrap_or(Verdict::Invalid)

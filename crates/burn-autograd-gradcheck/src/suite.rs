@@ -192,6 +192,7 @@ impl Case {
 
 /// A backend to check on.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Backend {
     /// Its name in the report.
     pub name: String,
@@ -203,8 +204,16 @@ pub struct Backend {
     pub adapter: bool,
 }
 
+impl Backend {
+    /// A backend whose functions are not an adapter's. [`adapter`](Self::adapter) is false until it is set.
+    pub fn new(name: impl Into<String>, device: Device, dtypes: impl Into<Vec<DType>>) -> Self {
+        Self { name: name.into(), device, dtypes: dtypes.into(), adapter: false }
+    }
+}
+
 /// A check's record, and what it is about.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Entry {
     /// The operation.
     pub op: String,
@@ -227,17 +236,11 @@ pub struct Entry {
 /// Cases and how to run them.
 #[derive(Debug, Clone)]
 pub struct Suite {
-    /// The cases.
-    pub cases: Vec<Case>,
-    /// 1, 2 or both.
-    pub orders: Vec<u8>,
-    /// The seed of the random cotangents.
-    pub seed: u64,
-    /// A device that computes in `f64`, with whose proven gradient `f32` is compared.
-    pub reference: Option<Device>,
-    /// The line that says how to run an entry's case again, from the entry and the seed: [`repeat`] for a
-    /// suite that a test runs, a command of its own for a program.
-    pub repeat: fn(&Entry, u64) -> String,
+    cases: Vec<Case>,
+    orders: Vec<u8>,
+    seed: u64,
+    reference: Option<Device>,
+    repeat: fn(&Entry, u64) -> String,
 }
 
 /// How to run a case again, where a test runs the suite: by the test's name, which its thread has too.
@@ -277,6 +280,41 @@ struct Stage<'a> {
 }
 
 impl Suite {
+    /// These cases, to first and second order, with seed 42 and without a reference.
+    pub fn new(cases: Vec<Case>) -> Self {
+        Self { cases, orders: vec![1, 2], seed: 42, reference: None, repeat }
+    }
+
+    /// The orders to check: 1, 2 or both.
+    #[must_use]
+    pub fn orders(mut self, orders: impl Into<Vec<u8>>) -> Self {
+        self.orders = orders.into();
+        self
+    }
+
+    /// The seed of the random cotangents.
+    #[must_use]
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// A device that computes in `f64`. What is checked in `f32` is compared with the gradient that is
+    /// proven there.
+    #[must_use]
+    pub fn reference(mut self, device: &Device) -> Self {
+        self.reference = Some(device.clone());
+        self
+    }
+
+    /// The line that says how to run an entry's case again, from the entry and the seed. It is
+    /// [`repeat`](fn@repeat), which a test wants, unless it is said; a program has a command of its own.
+    #[must_use]
+    pub fn repeat(mut self, line: fn(&Entry, u64) -> String) -> Self {
+        self.repeat = line;
+        self
+    }
+
     /// Runs every case on every backend, in the order of the backends, and gives each record as soon
     /// as it is there.
     pub fn run(&self, backends: &[Backend], mut report: impl FnMut(Entry)) {

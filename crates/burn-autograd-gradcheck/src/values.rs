@@ -1,5 +1,6 @@
 //! What no derivative shows: values, and the gradient where a convention decides.
 
+use approx::abs_diff_eq;
 use burn::tensor::DType;
 use burn_autograd_core::Tensors;
 
@@ -186,7 +187,7 @@ fn compare(draft: &mut Draft, what: &str, found: &[Array], expected: &[Array], t
             let same = value == known || value.is_nan() && known.is_nan();
             let error = if same { 0.0 } else { (value - known).abs() };
             let bound = tolerance * known.abs();
-            let fits = same || error <= bound;
+            let fits = same || abs_diff_eq!(value, known, epsilon = bound);
             draft.record.coverage.0 += usize::from(fits);
             draft.record.coverage.1 += 1;
             let index = || found.index(position);

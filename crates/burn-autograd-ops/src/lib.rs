@@ -27,11 +27,14 @@
 //! `f16` and `bf16` are computed in `f32` on Flex, and each result is rounded once. Second derivatives are
 //! made of Burn's own operations, which round each step to the data type.
 //!
+//! [`prelude`] has the functions and the tensor methods.
+//!
 //! An operation is a backend extension trait, for example
 //! [`LegendreP3Ops`](legendre_p3::LegendreP3Ops). Its default bodies are the specification, so that
 //! a backend without a kernel is an empty `impl`. The gradient of each operation is itself
 //! differentiable: its `_vjp` function gives a gradient that is tracked. Functions panic on bad arguments,
 //! as Burn's do; their `try_` forms return an error, also where a singular matrix makes a result NaN.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     feature = "ndarray",
     allow(
@@ -62,20 +65,27 @@ pub mod trace_inverse;
 #[cfg(feature = "check")]
 pub mod check;
 
-/// The tensor methods of every operation.
+/// The functions and the tensor methods of every operation.
+///
+/// The modules [`Linear`](linear::Linear), [`Relu`](mod@relu), [`CrossEntropyLoss`](mod@cross_entropy) and
+/// the others are not in it: Burn has modules of the same names.
 pub mod prelude {
-    pub use crate::condition_estimate::TensorConditionEstimate;
-    pub use crate::cross_entropy::TensorCrossEntropy;
-    pub use crate::det::TensorDet;
-    pub use crate::exp::TensorExp;
-    pub use crate::inverse::TensorInverse;
-    pub use crate::legendre_p3::TensorLegendreP3;
-    pub use crate::linear::TensorLinear;
-    pub use crate::multiply_add::TensorMultiplyAdd;
-    pub use crate::polynomial::TensorPolynomial;
-    pub use crate::relu::TensorRelu;
-    pub use crate::solve::{TensorSolve, TensorSolveVector};
-    pub use crate::sum_squared_error::TensorSumSquaredError;
-    pub use crate::trace::TensorTrace;
-    pub use crate::trace_inverse::TensorTraceInverse;
+    pub use crate::condition_estimate::{TensorConditionEstimate, condition_estimate};
+    pub use crate::cross_entropy::{CrossEntropyOptions, TensorCrossEntropy, cross_entropy};
+    pub use crate::det::{TensorDet, det, log_abs_det};
+    pub use crate::exp::{TensorExp, exp};
+    pub use crate::inverse::{TensorInverse, inverse};
+    pub use crate::legendre_p3::{TensorLegendreP3, legendre_p3};
+    pub use crate::linear::{TensorLinear, linear};
+    pub use crate::multiply_add::{TensorMultiplyAdd, multiply_add};
+    pub use crate::polynomial::{TensorPolynomial, polynomial};
+    pub use crate::relu::{TensorRelu, relu};
+    pub use crate::solve::{TensorSolve, TensorSolveVector, solve, solve_right, solve_vector};
+    pub use crate::sum_squared_error::{TensorSumSquaredError, sum_squared_error};
+    pub use crate::trace::{TensorTrace, trace};
+    pub use crate::trace_inverse::{TensorTraceInverse, trace_inverse};
 }
+
+#[cfg(all(doctest, feature = "flex"))]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -8,7 +8,7 @@
 //!   [`Gradient`]: derivatives of functions and of what is composed of them, to any order, as
 //!   tensors that can be differentiated again.
 //! - [`with_hook`], [`retain_grad`], [`watch`], [`AnomalyMode`]: a look at gradients on their way.
-//! - `Graph`, `trace` (feature `capture`): ordinary tensor code as a graph, shown and differentiated.
+//! - `Graph`, `capture` (feature `capture`): ordinary tensor code as a graph, shown and differentiated.
 //! - [`Rule`] and [`differentiate`]: the same for an operation with kernels, behind a backend
 //!   extension trait.
 //! - [`ops`]: operations with fused kernels for the CPU and, through CubeCL, for wgpu, cuda, rocm
@@ -17,23 +17,35 @@
 //!
 //! # Crate features
 //!
-//! - `autodiff` (default): Burn's autodiff; without it, only the derivatives of what is written in
-//!   [`Var`]s.
-//! - `capture`: graphs and traces of tensor code.
-//! - `fusion` (default): Burn's kernel fusion; has to agree with what Burn is built with.
-//! - `gradcheck`: the checker. `check-cases`: the cases on which our own operations are proven.
+//! - `autodiff` (default): Burn's autodiff. Without it, there are only the derivatives of functions of [`Var`]s.
+//! - `fusion` (default): Burn's kernel fusion. Set it as you set Burn's own feature.
+//! - `ops` (default): the operations, in [`ops`]. A user of the engine alone leaves it out, and with it faer,
+//!   pulp and rayon.
+//! - `gradcheck`: the checker. `check-cases`: the cases on which the operations are checked.
+//! - `capture`: graphs of ordinary tensor code, and their derivatives.
 //! - `remote`: the operations on Burn's remote devices (`ops::remote`).
-//! - `flex`, `ndarray`, `wgpu`, `vulkan`, `metal`, `webgpu`, `cuda`, `rocm`: backends and runtimes;
-//!   none is on by default.
+//! - `flex`, `ndarray`, `wgpu`, `vulkan`, `metal`, `webgpu`, `cuda`, `rocm`: backends and runtimes. None is on
+//!   by default.
+//!
+//! Burn's backends `cpu` and `tch` are not supported. The build of `cpu`, CubeCL's runtime for CPUs, downloads a
+//! compiled LLVM, and `tch` needs libtorch: the gate has neither, so nothing could be checked on them. On a
+//! CPU use `flex`. A [`Function`] on either is refused with an error that names the supported backends.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub use burn_autograd_core::*;
 /// The gradient checker.
 #[cfg(feature = "gradcheck")]
 pub use burn_autograd_gradcheck as gradcheck;
 /// The operations.
+#[cfg(feature = "ops")]
 pub use burn_autograd_ops as ops;
 
-/// What most users import.
+#[cfg(feature = "wgpu")]
+pub mod wgpu;
+
+/// The engine: functions, variables and transforms.
+///
+/// Operations are in `ops::prelude`. No name here is a name of Burn's.
 pub mod prelude {
     pub use burn_autograd_core::{
         Context, Function, Gradient, Saved, Var, evaluate, grad, hessian, hvp, jacobian, jvp,
@@ -41,32 +53,11 @@ pub mod prelude {
     };
     #[cfg(feature = "autodiff")]
     pub use burn_autograd_core::{retain_grad, with_hook};
-    pub use burn_autograd_ops::condition_estimate::condition_estimate;
-    pub use burn_autograd_ops::cross_entropy::{
-        CrossEntropyLoss, CrossEntropyLossConfig, CrossEntropyOptions, cross_entropy,
-    };
-    pub use burn_autograd_ops::det::{det, log_abs_det};
-    pub use burn_autograd_ops::exp::exp;
-    pub use burn_autograd_ops::inverse::inverse;
-    pub use burn_autograd_ops::legendre_p3::legendre_p3;
-    pub use burn_autograd_ops::linear::{Linear, LinearConfig, linear};
-    pub use burn_autograd_ops::multiply_add::multiply_add;
-    pub use burn_autograd_ops::polynomial::{Polynomial3, Polynomial3Config, polynomial};
-    pub use burn_autograd_ops::prelude::*;
-    pub use burn_autograd_ops::relu::{Relu, relu};
-    pub use burn_autograd_ops::solve::{solve, solve_right, solve_vector};
-    pub use burn_autograd_ops::sum_squared_error::{SumSquaredErrorLoss, sum_squared_error};
-    pub use burn_autograd_ops::trace_inverse::trace_inverse;
 }
 
 /// The release of Burn that this release is for.
 pub const BURN_VERSION: &str = "0.22.1";
 
-/// The README's example, as a test.
-#[cfg(all(doctest, feature = "flex", feature = "gradcheck", feature = "capture"))]
-#[doc = include_str!("../../../README.md")]
+#[cfg(all(doctest, feature = "flex", feature = "gradcheck"))]
+#[doc = include_str!("../README.md")]
 mod readme {}
-
-/// The guide's examples, as tests.
-#[cfg(all(doctest, feature = "flex", feature = "gradcheck", feature = "capture"))]
-mod book;

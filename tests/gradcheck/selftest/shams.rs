@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use burn::tensor::{DType, Device, Tensor};
-use burn_autograd::gradcheck::suite::{Backend, Case, Suite, repeat};
+use burn_autograd::gradcheck::suite::{Backend, Case, Suite};
 use burn_autograd::gradcheck::{Array, Gradcheck, Report, Subject, Verdict};
 
 use super::Sham;
@@ -46,7 +46,7 @@ pub(super) fn run() -> Vec<Sham> {
         sham("coverage that is not a number", || {
             wrong(Gradcheck::new().coverage(f64::NAN), f64s())
         }),
-        sham("a report without records", || Report { records: Vec::new() }),
+        sham("a report without records", || Report::new(Vec::new())),
         sham("inputs without elements", || {
             elementwise(|x| x.sin(), |x, g| g * x.cos()).check::<Tensor<1>>(tensor::<1>([0], 3))
         }),
@@ -118,16 +118,11 @@ fn suite_of_a_constant(order: u8) -> Report {
     let inputs = vec![Array::new([3], [0.5, -1.25, 0.75])];
     let case = Case::new("zero", "[3]", constant.subject::<Tensor<1>, Tensor<1>>(), inputs)
         .vjp(Subject::product(|x: Tensor<1>, _: Tensor<1>| x.zeros_like()));
-    let suite = Suite { cases: vec![case], orders: vec![order], seed: 42, reference: None, repeat };
-    let flex = Backend {
-        name: "flex".to_owned(),
-        device: Device::flex(),
-        dtypes: vec![DType::F64],
-        adapter: false,
-    };
+    let suite = Suite::new(vec![case]).orders([order]);
+    let flex = Backend::new("flex", Device::flex(), [DType::F64]);
     let mut records = Vec::new();
     suite.run(&[flex], |entry| records.push(entry.record));
-    Report { records }
+    Report::new(records)
 }
 
 /// x², forward and backward too large by one in a thousand in single precision.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use burn::backend::Dispatch;
 use burn::backend::ops::FloatTensorOps;
 use burn::tensor::{DType, Device, Shape, Tensor, TensorData};
-use burn_autograd::gradcheck::{Expected, Gradcheck, Record, Report, SplitMix64, Subject};
+use burn_autograd::gradcheck::{Expected, Gradcheck, Report, SplitMix64, Subject};
 use burn_autograd::{Arguments, Context, Function, Saved, Tensors, Var};
 
 type Forward<const N: usize> = dyn Fn(&mut Context, [Var; N]) -> Var + Send + Sync;
@@ -142,12 +142,12 @@ pub(super) fn host(var: &Var) -> Vec<f64> {
 /// Several checks as one report: each record says which of them it is of.
 pub(super) fn sweep(reports: impl IntoIterator<Item = (String, Report)>) -> Report {
     let records = reports.into_iter().flat_map(|(label, report)| {
-        report.records.into_iter().map(move |record| {
-            let check = format!("{label}: {}", record.check);
-            Record { check, ..record }
+        report.records.into_iter().map(move |mut record| {
+            record.check = format!("{label}: {}", record.check);
+            record
         })
     });
-    Report { records: records.collect() }
+    Report::new(records.collect())
 }
 
 /// The check of a known point of a function of one input too, whose gradient is that of its outputs' sum:

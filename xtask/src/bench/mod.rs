@@ -10,7 +10,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use serde_json::Value;
 
-use crate::gradcheck::CPU_BUILD;
+use crate::process::CPU;
 use crate::process::{cargo, quiet_drivers, root};
 use report::Report;
 
@@ -61,7 +61,7 @@ impl Arguments {
         command.args(["bench", "--quiet", "--bench", "operations"]);
         // The shader compilers take longer to build than everything else.
         if !self.has_wgpu() {
-            command.args(CPU_BUILD);
+            command.args(CPU);
         }
         command.arg("--").args(&self.filter);
         if !self.backend.is_empty() {

@@ -47,12 +47,14 @@ const TEMPLATES: [(&str, &str, bool); 9] = [
 ];
 
 /// The files that operations are registered in.
-const REGISTRIES: [&str; 4] = [
+const REGISTRIES: [&str; 3] = [
     "crates/burn-autograd-ops/src/lib.rs",
     "crates/burn-autograd-ops/src/check.rs",
     "crates/burn-autograd-ops/src/remote.rs",
-    "crates/burn-autograd/src/lib.rs",
 ];
+
+/// The engine's prelude: an operation of the same name could not be used beside it.
+const PRELUDE: &str = "crates/burn-autograd/src/lib.rs";
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     let files = plan(&root(), arguments)?;
@@ -81,8 +83,8 @@ fn plan(root: &Path, arguments: &Arguments) -> Result<Vec<File>, String> {
     let name = &*arguments.name;
     template::snake_case("NAME", name)?;
     let registries = REGISTRIES.map(|file| template::read(&root.join(file)));
-    let [operations, check, remote, facade] = registries;
-    let registries = [operations?, check?, remote?, facade?];
+    let [operations, check, remote] = registries;
+    let registries = [operations?, check?, remote?];
     refuse_taken(root, name, &registries)?;
     let mut files = Vec::new();
     for (file, text) in render(arguments)? {
@@ -115,7 +117,9 @@ fn refuse_taken(root: &Path, name: &str, registries: &[String]) -> Result<(), St
     }
     let Types { rule, ops, method } = Types::of(name);
     let names = [name, &rule, &ops, &method];
-    for (file, text) in REGISTRIES.into_iter().zip(registries) {
+    let prelude = template::read(&root.join(PRELUDE))?;
+    let texts = registries.iter().chain([&prelude]);
+    for (file, text) in REGISTRIES.into_iter().chain([PRELUDE]).zip(texts) {
         let known = |word: &&str| {
             // Also what follows a path: it is imported.
             text.lines().filter(|line| !line.trim_start().starts_with("//")).any(|line| {
@@ -158,17 +162,17 @@ fn render(arguments: &Arguments) -> Result<Vec<(&'static str, String)>, String> 
 /// The registries with the operation in them, in the order of [`REGISTRIES`].
 fn register(
     arguments: &Arguments,
-    [operations, check, remote, facade]: &[String; 4],
-) -> Result<[String; 4], String> {
+    [operations, check, remote]: &[String; 3],
+) -> Result<[String; 3], String> {
     let name = &*arguments.name;
     let Types { ops, method, .. } = Types::of(name);
-    let [operations_file, check_file, remote_file, facade_file] = REGISTRIES;
+    let [operations_file, check_file, remote_file] = REGISTRIES;
     let formulas = Formulas::new(arguments);
 
     // rustfmt sorts modules and imports.
     let (file, line) = (operations_file, format!("pub mod {name};"));
     let text = insert(file, operations, Place::Before, &line, begins("pub mod "))?;
-    let line = format!("    pub use crate::{name}::{method};");
+    let line = format!("    pub use crate::{name}::{{{method}, {name}}};");
     let text = insert(file, &text, Place::Before, &line, begins("    pub use crate::"))?;
     let line = format!(
         "//! | [`{name}`](mod@{name}) | {} | {} | {} |",
@@ -189,11 +193,7 @@ fn register(
     let path = "::router::register(registry);";
     let line = format!("    crate::{name}{path}");
     let remote = insert(remote_file, &text, Place::Sorted, &line, |known| known.ends_with(path))?;
-
-    let line = format!("    pub use burn_autograd_ops::{name}::{name};");
-    let start = "    pub use burn_autograd_ops::";
-    let facade = insert(facade_file, facade, Place::Before, &line, begins(start))?;
-    Ok([operations, check, remote, facade])
+    Ok([operations, check, remote])
 }
 
 #[cfg(test)]
@@ -233,7 +233,10 @@ mod tests {
         for (file, lines) in [
             (
                 "burn-autograd-ops/src/lib.rs",
-                &["pub mod soft_plus;", "    pub use crate::soft_plus::TensorSoftPlus;"][..],
+                &[
+                    "pub mod soft_plus;",
+                    "    pub use crate::soft_plus::{TensorSoftPlus, soft_plus};",
+                ][..],
             ),
             ("burn-autograd-ops/src/check.rs", &["        crate::soft_plus::check::cases,"]),
             (
@@ -244,7 +247,6 @@ mod tests {
                     "    crate::soft_plus::router::register(registry);",
                 ],
             ),
-            ("burn-autograd/src/lib.rs", &["    pub use burn_autograd_ops::soft_plus::soft_plus;"]),
         ] {
             let (path, new) = files.iter().find(|(path, _)| path.ends_with(file)).unwrap();
             let old = std::fs::read_to_string(path).unwrap();
@@ -301,7 +303,6 @@ mod tests {
             (2, "use crate::"),
             (2, "all_ops!("),
             (2, "::router::register"),
-            (3, "    pub use burn_autograd_ops::"),
         ] {
             let mut registries = registries.clone();
             registries[index] = registries[index].replace(anchor, "// ");

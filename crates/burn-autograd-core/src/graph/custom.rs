@@ -1,4 +1,4 @@
-//! Operations of other crates, which a trace knows by name.
+//! Operations of other crates, which captured code knows by their names.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +11,7 @@ type Run = Arc<dyn Fn(Vec<Var>, Vec<Index>, &[ScalarIr]) -> Option<Vec<Var>> + S
 
 static OPERATIONS: Mutex<Option<HashMap<&'static str, Run>>> = Mutex::new(None);
 
-/// Tells [`trace`](crate::trace) what a custom operation computes: the results, from the float tensors,
+/// Tells [`capture`](crate::capture) what a custom operation computes: the results, from the float tensors,
 /// the integer tensors and the numbers it was recorded with, each in their order. `None` refuses it by
 /// name. An operation with other tensors is refused.
 ///
@@ -21,13 +21,13 @@ static OPERATIONS: Mutex<Option<HashMap<&'static str, Run>>> = Mutex::new(None);
 ///
 /// ```
 /// # #[cfg(feature = "flex")] {
-/// use burn_autograd_core::trace_operation;
+/// use burn_autograd_core::capture_operation;
 ///
 /// // y = x³, which `my_crate::cube` records under this name.
-/// trace_operation("my_crate::cube", |floats, _ints, _numbers| Some(vec![floats[0].powi(3)]));
+/// capture_operation("my_crate::cube", |floats, _ints, _numbers| Some(vec![floats[0].powi(3)]));
 /// # }
 /// ```
-pub fn trace_operation(
+pub fn capture_operation(
     name: &'static str,
     run: impl Fn(Vec<Var>, Vec<Index>, &[ScalarIr]) -> Option<Vec<Var>> + Send + Sync + 'static,
 ) {

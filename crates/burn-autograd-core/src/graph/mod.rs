@@ -1,6 +1,8 @@
 //! Graphs of ordinary tensor code: what was computed from what.
 
 #[cfg(feature = "autodiff")]
+mod captured;
+#[cfg(feature = "autodiff")]
 mod custom;
 mod draw;
 mod layout;
@@ -8,8 +10,6 @@ mod record;
 #[cfg(feature = "autodiff")]
 mod replay;
 mod text;
-#[cfg(feature = "autodiff")]
-mod traced;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -18,10 +18,10 @@ use burn::backend::ir::OperationIr;
 use burn::tensor::{DType, TensorData};
 
 #[cfg(feature = "autodiff")]
-pub use custom::trace_operation;
-pub(crate) use record::Applied;
+pub use captured::{Captured, capture, capture_module};
 #[cfg(feature = "autodiff")]
-pub use traced::{Traced, trace, trace_module};
+pub use custom::capture_operation;
+pub(crate) use record::Applied;
 
 /// The operations that a function of tensors performs: recorded, not computed.
 ///

@@ -46,7 +46,7 @@ fn unsupported(operation: &O) -> Error {
     let (name, _) = super::record::describe(operation);
     Error::new(
         ErrorKind::Contract,
-        "trace",
+        "capture",
         "function",
         "operations that have a counterpart on Var",
         format!("`{name}`"),
@@ -107,7 +107,7 @@ impl Replay {
             Some(Value::Float(var)) => Ok(var.clone()),
             _ => Err(Error::new(
                 ErrorKind::Contract,
-                "trace",
+                "capture",
                 "function",
                 "results that are float tensors",
                 "another kind",

@@ -66,7 +66,18 @@ pub use table::{StepRow, StepTable};
 use tableau::{Entry, Tableau};
 
 /// The precision that a function computes in.
+///
+/// Another one is a changed copy of [`F64`](Self::F64) or [`F32`](Self::F32):
+///
+/// ```
+/// use burn_autograd_gradcheck::numeric::Precision;
+///
+/// let mut precision = Precision::F64;
+/// precision.rows = 12;
+/// assert_eq!(precision.unit, Precision::F64.unit);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct Precision {
     /// Unit round-off: half the distance from 1 to the next number.
     pub unit: f64,
@@ -97,6 +108,7 @@ impl Precision {
 
 /// The derivative of one output with respect to one input.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct Estimate {
     /// The derivative.
     pub value: f64,
@@ -124,6 +136,7 @@ impl Estimate {
 
 /// What the samples say about a function near a point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Nature {
     /// Nothing against a derivative.
     Smooth,
@@ -152,6 +165,7 @@ pub struct Samples {
 
 /// The values on both sides of the point.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Pair {
     /// By how much the upper point is above x, as it was realised.
     pub above: f64,

@@ -6,6 +6,7 @@ use super::Estimate;
 
 /// How a derivative was found, step by step: [`Samples::table`](super::Samples::table).
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct StepTable {
     /// The steps, from large to small. Those at which the function is not finite, or which are lost
     /// in the rounding of the input, are left out.
@@ -18,6 +19,7 @@ pub struct StepTable {
 
 /// One step of the ladder.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
 pub struct StepRow {
     /// The step, as it was realised.
     pub step: f64,

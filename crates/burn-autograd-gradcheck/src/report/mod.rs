@@ -25,6 +25,7 @@ pub const SCHEMA: u32 = 1;
 
 /// All that a suite found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct SuiteReport {
     /// The version of the JSON, [`SCHEMA`].
     pub schema: u32,
@@ -43,6 +44,7 @@ pub struct SuiteReport {
 
 /// A backend that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct BackendReport {
     /// Its name.
     pub name: String,
@@ -56,9 +58,23 @@ pub struct BackendReport {
     pub reason: Option<String>,
 }
 
+impl BackendReport {
+    /// A backend that was checked. Its [`adapter`](Self::adapter) is none until it is set.
+    pub fn ran(name: impl Into<String>) -> Self {
+        Self { name: name.into(), status: Status::Ran, adapter: None, reason: None }
+    }
+
+    /// A backend that this machine cannot run, and why.
+    pub fn skipped(name: impl Into<String>, reason: impl Into<String>) -> Self {
+        let reason = Some(reason.into());
+        Self { name: name.into(), status: Status::Skipped, adapter: None, reason }
+    }
+}
+
 /// Whether a backend was checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum Status {
     /// It was.
     Ran,
@@ -68,6 +84,7 @@ pub enum Status {
 
 /// How many checks ended how.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Summary {
     /// Agreed.
     pub pass: usize,

@@ -225,12 +225,7 @@ impl Arguments {
             permuted(logits, last).reshape([rows, classes]).into_dispatch()
         };
         let weight = options.weight.clone().map(|weight| weight.inner().into_dispatch());
-        let settings = Settings {
-            reduction,
-            weighted: weight.is_some(),
-            ignore_index: options.ignore_index,
-            label_smoothing: options.label_smoothing,
-        };
+        let settings = Settings::of(options, reduction);
         Ok(Self { logits, targets: flat(targets), weight, settings })
     }
 

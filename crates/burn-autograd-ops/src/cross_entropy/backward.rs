@@ -65,10 +65,10 @@ impl<B: CrossEntropyOps> Rule<B, 1> for CrossEntropy<B> {
 }
 
 #[cfg(feature = "autodiff")]
-impl<B, C> CrossEntropyOps for burn::backend::Autodiff<B, C>
+impl<B, C> CrossEntropyOps for burn_autodiff::Autodiff<B, C>
 where
     B: CrossEntropyOps,
-    C: burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy,
+    C: burn_autodiff::checkpoint::strategy::CheckpointStrategy,
 {
     // The backward stays the specification here: made of Burn's operations, it is differentiable.
     fn cross_entropy(

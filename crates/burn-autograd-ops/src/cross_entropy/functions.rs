@@ -83,11 +83,8 @@ pub fn try_cross_entropy<const D: usize, const DT: usize>(
 /// let device = Device::flex();
 /// let logits = Tensor::<2>::from_floats([[0.0, 0.0], [5.0, 9.0]], &device);
 /// let targets = Tensor::<1, Int>::from_ints([1, -1], &device);
-/// let options = CrossEntropyOptions {
-///     reduction: Reduction::Sum,
-///     ignore_index: Some(-1),
-///     ..Default::default()
-/// };
+/// let options =
+///     CrossEntropyOptions::default().with_reduction(Reduction::Sum).with_ignore_index(Some(-1));
 /// let loss = cross_entropy_with(logits, targets, &options);
 /// assert_eq!(loss.into_scalar::<f32>(), std::f32::consts::LN_2);
 /// # }
@@ -116,7 +113,7 @@ pub fn cross_entropy_with<const D: usize, const DT: usize>(
 /// let device = Device::flex();
 /// let logits = Tensor::<2>::zeros([1, 2], &device);
 /// let targets = Tensor::<1, Int>::from_ints([0], &device);
-/// let options = CrossEntropyOptions { label_smoothing: 1.5, ..Default::default() };
+/// let options = CrossEntropyOptions::default().with_label_smoothing(1.5);
 /// assert_eq!(
 ///     try_cross_entropy_with(logits, targets, &options).unwrap_err().to_string(),
 ///     "cross_entropy: argument `label_smoothing`: expected a number from 0 to 1, got 1.5"

@@ -102,16 +102,8 @@ fn on_tape<const DT: usize>(
         rank => logits.permute(&axes(rank).0).reshape([rows, shape[1]]),
     };
     let weight = options.weight.clone().map(|weight| weight.inner().into_dispatch());
-    let rule = CrossEntropy {
-        targets: flat(targets),
-        settings: Settings {
-            reduction,
-            weighted: weight.is_some(),
-            ignore_index: options.ignore_index,
-            label_smoothing: options.label_smoothing,
-        },
-        weight,
-    };
+    let rule =
+        CrossEntropy { targets: flat(targets), weight, settings: Settings::of(options, reduction) };
     let [loss] = apply_rule::<Dispatch, _, 1, 1>(&rule, [logits]);
     loss
 }

@@ -86,6 +86,7 @@ const OPERATION: &str = "cross_entropy";
 /// The rule of [`cross_entropy`](fn@cross_entropy), for
 /// [`differentiate`](burn_autograd_core::differentiate): logits `[n, c]` to the loss.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct CrossEntropy<B: Backend> {
     /// The class of each row, `[n]`.
     pub targets: IntTensor<B>,
@@ -93,6 +94,13 @@ pub struct CrossEntropy<B: Backend> {
     pub weight: Option<FloatTensor<B>>,
     /// The options.
     pub settings: Settings,
+}
+
+impl<B: Backend> CrossEntropy<B> {
+    /// The rule for these targets, class weights and settings.
+    pub fn new(targets: IntTensor<B>, weight: Option<FloatTensor<B>>, settings: Settings) -> Self {
+        Self { targets, weight, settings }
+    }
 }
 
 /// The backends' side of [`cross_entropy`](fn@cross_entropy). The default bodies are the specification.

@@ -25,6 +25,7 @@ use super::{
 /// # }
 /// ```
 #[derive(Config, Debug)]
+#[non_exhaustive]
 pub struct CrossEntropyLossConfig {
     /// A weight for each class; 1 if there are none.
     #[config(default = "None")]
@@ -56,6 +57,7 @@ impl CrossEntropyLossConfig {
 
 /// [`cross_entropy_with`] with its options, made by [`CrossEntropyLossConfig`].
 #[derive(Module, Debug)]
+#[non_exhaustive]
 pub struct CrossEntropyLoss {
     /// A weight for each class, a constant.
     pub weight: Option<Tensor<1>>,

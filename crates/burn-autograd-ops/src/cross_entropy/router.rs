@@ -46,15 +46,15 @@ fn decode_settings(scalars: &[ScalarIr]) -> Settings {
     Settings { reduction, ..Settings::of_rows(weighted, ignores, ignore_index, label_smoothing) }
 }
 
-/// Tells a trace what the loss is: that of the logits, with targets and class weights as constants.
+/// Tells captured code what the loss is: that of the logits, with targets and class weights as constants.
 #[cfg(all(feature = "capture", feature = "autodiff"))]
 fn replay() {
     use burn::backend::Dispatch;
-    use burn_autograd_core::{Index, Var, apply_rule, check, trace_operation};
+    use burn_autograd_core::{Index, Var, apply_rule, capture_operation, check};
 
     use super::{CrossEntropy, OPERATION};
 
-    trace_operation(LOSS, |floats, ints, scalars| {
+    capture_operation(LOSS, |floats, ints, scalars| {
         let [logits, weight]: [Var; 2] = floats.try_into().ok()?;
         let [targets]: [Index; 1] = ints.try_into().ok()?;
         check::transcendental(OPERATION, "logits", logits.detach().primitive())

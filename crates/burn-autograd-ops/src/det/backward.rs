@@ -71,9 +71,9 @@ impl<B: DetOps> Rule<B, 2, 2> for LogAbsDet {
 
 #[cfg(feature = "autodiff")]
 mod autodiff {
-    use burn::backend::Autodiff;
-    use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
     use burn::backend::tensor::FloatTensor;
+    use burn_autodiff::Autodiff;
+    use burn_autodiff::checkpoint::strategy::CheckpointStrategy;
     use burn_autograd_core::differentiate;
 
     use super::{Det, DetOps, LogAbsDet};

@@ -26,10 +26,10 @@ impl<B: ExpOps> Rule<B, 1> for Exp {
 }
 
 #[cfg(feature = "autodiff")]
-impl<B, C> ExpOps for burn::backend::Autodiff<B, C>
+impl<B, C> ExpOps for burn_autodiff::Autodiff<B, C>
 where
     B: ExpOps,
-    C: burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy,
+    C: burn_autodiff::checkpoint::strategy::CheckpointStrategy,
 {
     // The backward stays the specification here: made of Burn's operations, it is differentiable.
     fn exp(

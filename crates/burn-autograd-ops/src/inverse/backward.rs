@@ -26,10 +26,10 @@ impl<B: InverseOps> Rule<B, 1> for Inverse {
 }
 
 #[cfg(feature = "autodiff")]
-impl<B, C> InverseOps for burn::backend::Autodiff<B, C>
+impl<B, C> InverseOps for burn_autodiff::Autodiff<B, C>
 where
     B: InverseOps,
-    C: burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy,
+    C: burn_autodiff::checkpoint::strategy::CheckpointStrategy,
 {
     fn inverse(
         a: burn::backend::tensor::FloatTensor<Self>,

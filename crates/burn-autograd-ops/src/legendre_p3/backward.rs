@@ -29,10 +29,10 @@ impl<B: LegendreP3Ops> Rule<B, 1> for LegendreP3 {
 }
 
 #[cfg(feature = "autodiff")]
-impl<B, C> LegendreP3Ops for burn::backend::Autodiff<B, C>
+impl<B, C> LegendreP3Ops for burn_autodiff::Autodiff<B, C>
 where
     B: LegendreP3Ops,
-    C: burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy,
+    C: burn_autodiff::checkpoint::strategy::CheckpointStrategy,
 {
     // The backward stays the specification here: made of Burn's operations, it is differentiable.
     fn legendre_p3(

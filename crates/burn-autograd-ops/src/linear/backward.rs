@@ -68,10 +68,10 @@ impl<B: LinearOps> Rule<B, 2> for Affine {
 }
 
 #[cfg(feature = "autodiff")]
-impl<B, C> LinearOps for burn::backend::Autodiff<B, C>
+impl<B, C> LinearOps for burn_autodiff::Autodiff<B, C>
 where
     B: LinearOps,
-    C: burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy,
+    C: burn_autodiff::checkpoint::strategy::CheckpointStrategy,
 {
     // The backward stays the specification here: made of Burn's operations, it is differentiable.
     fn linear_forward(operands: Floats<Self>) -> burn::backend::tensor::FloatTensor<Self> {

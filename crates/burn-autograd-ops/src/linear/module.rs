@@ -22,6 +22,7 @@ use super::linear;
 /// # }
 /// ```
 #[derive(Config, Debug)]
+#[non_exhaustive]
 pub struct LinearConfig {
     /// The number of input features.
     pub d_input: usize,

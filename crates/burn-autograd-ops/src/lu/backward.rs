@@ -70,9 +70,10 @@ impl<B: LuOps> Rule<B, 3> for LuSolve {
 
 #[cfg(feature = "autodiff")]
 mod autodiff {
-    use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+    use burn::backend::AutodiffBackend;
     use burn::backend::tensor::FloatTensor;
-    use burn::backend::{Autodiff, AutodiffBackend};
+    use burn_autodiff::Autodiff;
+    use burn_autodiff::checkpoint::strategy::CheckpointStrategy;
     use burn_autograd_core::differentiate;
 
     use super::{LuOps, LuSolve};

@@ -1,5 +1,6 @@
 //! The kernels against the specification, which computes in another order.
 
+use approx::abs_diff_eq;
 use burn::backend::Flex;
 use burn::backend::tensor::FloatTensor;
 use burn_autograd_core::Var;
@@ -38,8 +39,8 @@ fn close(what: &str, found: &[f64], expected: &[f64]) {
     assert_eq!(found.len(), expected.len(), "{what}");
     let size = expected.iter().fold(1.0f64, |most, x| most.max(x.abs()));
     for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
-        let same =
-            (found - expected).abs() <= CLOSE * size || (found.is_nan() && expected.is_nan());
+        let same = abs_diff_eq!(*found, *expected, epsilon = CLOSE * size)
+            || (found.is_nan() && expected.is_nan());
         assert!(same, "{what} at {index}: {found:e}, expected {expected:e}");
     }
 }

@@ -40,10 +40,10 @@ impl<B: MultiplyAddOps> Rule<B, 3> for MultiplyAdd {
 }
 
 #[cfg(feature = "autodiff")]
-impl<B, C> MultiplyAddOps for burn::backend::Autodiff<B, C>
+impl<B, C> MultiplyAddOps for burn_autodiff::Autodiff<B, C>
 where
     B: MultiplyAddOps,
-    C: burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy,
+    C: burn_autodiff::checkpoint::strategy::CheckpointStrategy,
 {
     // The backward stays the specification here: made of Burn's operations, it is differentiable.
     fn multiply_add(

@@ -33,10 +33,10 @@ impl<B: PolynomialOps> Rule<B, 2> for Polynomial {
 }
 
 #[cfg(feature = "autodiff")]
-impl<B, C> PolynomialOps for burn::backend::Autodiff<B, C>
+impl<B, C> PolynomialOps for burn_autodiff::Autodiff<B, C>
 where
     B: PolynomialOps,
-    C: burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy,
+    C: burn_autodiff::checkpoint::strategy::CheckpointStrategy,
 {
     // The backward stays the specification here: made of Burn's operations, it is differentiable.
     fn polynomial(

@@ -20,6 +20,7 @@ use super::polynomial;
 /// # }
 /// ```
 #[derive(Config, Debug)]
+#[non_exhaustive]
 pub struct Polynomial3Config {
     /// What the coefficients are filled with: standard normal numbers, unless it is said. One that
     /// needs the sizes of a layer, as Kaiming's, does not fit.

@@ -29,10 +29,10 @@ impl<B: ReluOps> Rule<B, 1> for SelfDefinedRelu {
 }
 
 #[cfg(feature = "autodiff")]
-impl<B, C> ReluOps for burn::backend::Autodiff<B, C>
+impl<B, C> ReluOps for burn_autodiff::Autodiff<B, C>
 where
     B: ReluOps,
-    C: burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy,
+    C: burn_autodiff::checkpoint::strategy::CheckpointStrategy,
 {
     // The backward stays the specification here: made of Burn's operations, it is differentiable.
     fn self_defined_relu(

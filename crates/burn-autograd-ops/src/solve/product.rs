@@ -1,7 +1,8 @@
 //! The vector-Jacobian product on every backend.
 
+use burn::backend::backend_extension;
 use burn::backend::tensor::FloatTensor;
-use burn::backend::{Autodiff, backend_extension};
+use burn_autodiff::Autodiff;
 
 use crate::lu::{LuOps, LuSolve};
 
@@ -40,6 +41,6 @@ impl SolveOps for burn_cubecl::CubeBackend {}
 impl<B, C> SolveOps for Autodiff<B, C>
 where
     B: SolveOps,
-    C: burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy,
+    C: burn_autodiff::checkpoint::strategy::CheckpointStrategy,
 {
 }

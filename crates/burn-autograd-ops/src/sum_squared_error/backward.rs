@@ -35,10 +35,10 @@ impl<B: SumSquaredErrorOps> Rule<B, 2> for SumSquaredError {
 }
 
 #[cfg(feature = "autodiff")]
-impl<B, C> SumSquaredErrorOps for burn::backend::Autodiff<B, C>
+impl<B, C> SumSquaredErrorOps for burn_autodiff::Autodiff<B, C>
 where
     B: SumSquaredErrorOps,
-    C: burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy,
+    C: burn_autodiff::checkpoint::strategy::CheckpointStrategy,
 {
     // The backward stays the specification here: made of Burn's operations, it is differentiable.
     fn sum_squared_error(

@@ -15,13 +15,13 @@ pub(crate) fn like<C: RouterClient>(tensor: &RouterTensor<C>) -> Meta {
     (tensor.shape(), tensor.dtype())
 }
 
-/// Tells a trace what a recorded operation computes.
+/// Tells captured code what a recorded operation computes.
 #[cfg(all(feature = "capture", feature = "autodiff"))]
 pub(crate) fn replay<const N: usize, const M: usize>(
     id: &'static str,
     run: fn([burn_autograd_core::Var; N], &[ScalarIr]) -> [burn_autograd_core::Var; M],
 ) {
-    burn_autograd_core::trace_operation(id, move |inputs, _, scalars| {
+    burn_autograd_core::capture_operation(id, move |inputs, _, scalars| {
         Some(run(inputs.try_into().ok()?, scalars).into())
     });
 }

@@ -24,10 +24,10 @@ impl<B: TraceOps> Rule<B, 1> for Trace {
 }
 
 #[cfg(feature = "autodiff")]
-impl<B, C> TraceOps for burn::backend::Autodiff<B, C>
+impl<B, C> TraceOps for burn_autodiff::Autodiff<B, C>
 where
     B: TraceOps,
-    C: burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy,
+    C: burn_autodiff::checkpoint::strategy::CheckpointStrategy,
 {
     fn trace(
         a: burn::backend::tensor::FloatTensor<Self>,

@@ -58,10 +58,10 @@ impl<B: TraceInverseOps> Rule<B, 2> for TraceInverse {
 }
 
 #[cfg(feature = "autodiff")]
-impl<B, C> TraceInverseOps for burn::backend::Autodiff<B, C>
+impl<B, C> TraceInverseOps for burn_autodiff::Autodiff<B, C>
 where
     B: TraceInverseOps,
-    C: burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy,
+    C: burn_autodiff::checkpoint::strategy::CheckpointStrategy,
 {
     // Parts and backward stay the specification here: it is made of operations that have
     // derivatives.

@@ -1,16 +1,20 @@
-//! Our operations in traces of ordinary tensor code: values and derivatives are those of formulas in
+//! Our operations in captured tensor code: values and derivatives are those of formulas in
 //! elementary operations of `Var`, which share no kernel with them.
 
+use approx::assert_abs_diff_eq;
 use burn::tensor::{Bool, DType, Int, Tensor};
+use burn_autograd::ops::cross_entropy::CrossEntropyLoss;
+use burn_autograd::ops::cross_entropy::CrossEntropyLossConfig;
 use burn_autograd::ops::cross_entropy::{Reduction, cross_entropy_unreduced, cross_entropy_with};
 use burn_autograd::ops::det::{det_vjp, log_abs_det_vjp};
+use burn_autograd::ops::prelude::*;
 use burn_autograd::ops::solve::solve_vjp;
 use burn_autograd::ops::trace::trace_vjp;
 use burn_autograd::ops::trace_inverse::trace_inverse_vjp;
 use burn_autograd::prelude::*;
-use burn_autograd::{ErrorKind, trace, trace_module};
+use burn_autograd::{ErrorKind, capture, capture_module};
 
-use crate::devices::{cpu, message, numbers, tensor, wgpu};
+use crate::devices::{assert_close, cpu, message, numbers, tensor, wgpu};
 
 type Code = fn(Tensor<2>) -> Tensor<2>;
 type Formula = fn(&Var) -> Var;
@@ -42,12 +46,11 @@ fn targets(x: &Tensor<2>, classes: [i64; 2]) -> Tensor<1, Int> {
 
 /// Everything but the mean.
 fn options(x: &Tensor<2>) -> CrossEntropyOptions {
-    CrossEntropyOptions {
-        reduction: Reduction::Sum,
-        weight: Some(tensor([2], &[0.5, 2.0], &x.device().inner(), x.dtype())),
-        ignore_index: Some(-1),
-        label_smoothing: 0.25,
-    }
+    CrossEntropyOptions::default()
+        .with_reduction(Reduction::Sum)
+        .with_weight(Some(tensor([2], &[0.5, 2.0], &x.device().inner(), x.dtype())))
+        .with_ignore_index(Some(-1))
+        .with_label_smoothing(0.25)
 }
 
 fn cases() -> [(&'static str, Code, Formula); 19] {
@@ -200,13 +203,11 @@ fn derivatives(function: impl Fn(&Var) -> Var, x: &Tensor<2>) -> [Vec<f64>; 3] {
 }
 
 /// Both are off by at most some hundred roundings times a condition number, which is below a hundred here.
+#[track_caller]
 fn near(what: &str, found: &[f64], expected: &[f64]) {
-    assert_eq!(found.len(), expected.len(), "{what}");
     let largest = expected.iter().fold(0.0f64, |most, x| most.max(x.abs()));
     assert!(largest > 0.0, "{what}: a result that is not 0");
-    for (found, expected) in found.iter().zip(expected) {
-        assert!((found - expected).abs() <= 1e-11 * largest, "{what}: {found} {expected}");
-    }
+    assert_close(what, found, expected, 1e-11 * largest);
 }
 
 #[test]
@@ -214,7 +215,7 @@ fn a_trace_has_both_derivatives_of_the_formula() {
     for device in cpu() {
         let x: Tensor<2> = tensor([2, 2], &X, &device, DType::F64);
         for (name, code, formula) in cases() {
-            let code = trace(code, x.clone()).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let code = capture(code, x.clone()).unwrap_or_else(|error| panic!("{name}: {error}"));
             let found = derivatives(|x: &Var| code.call(x.clone()), &x);
             let expected = derivatives(formula, &x);
             for (order, (found, expected)) in found.iter().zip(&expected).enumerate() {
@@ -224,13 +225,13 @@ fn a_trace_has_both_derivatives_of_the_formula() {
     }
 }
 
-/// The gradient of a trace is a tensor that Burn differentiates, where it tracks the argument.
+/// The gradient of captured code is a tensor that Burn differentiates, where it tracks the argument.
 #[test]
 fn a_trace_is_differentiated_on_burns_graph() {
     for device in cpu() {
         let x: Tensor<2> = tensor([2, 2], &X, &device, DType::F64);
         for (name, code, formula) in cases() {
-            let code = trace(code, x.clone()).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let code = capture(code, x.clone()).unwrap_or_else(|error| panic!("{name}: {error}"));
             let squares = |y: Var| (y.clone() * y).sum();
             let direction: Tensor<2> = tensor([2, 2], &WEIGHTS[..4], &device, DType::F64);
             let expected = hvp(|x: Var| squares(formula(&x)), x.clone(), direction.clone());
@@ -253,7 +254,7 @@ fn a_trace_of_the_loss_as_a_module_has_both_derivatives() {
             let targets = targets(&x, [1, 0]);
             loss.forward(x, targets).reshape([1, 1])
         };
-        let code = trace_module(&loss, forward, x.clone()).unwrap();
+        let code = capture_module(&loss, forward, x.clone()).unwrap();
         let formula = |x: &Var| {
             let log = x.log_softmax(1);
             (entry(&log, 0, 1) * 2.0 + entry(&log, 1, 0) * 0.5) / -2.5
@@ -273,23 +274,21 @@ fn arguments_of_a_trace_that_do_not_go_together() {
         let other: Tensor<2> = tensor([2, 2], &X, &device, DType::F32);
         type Pair = (Tensor<2>, Tensor<2>);
         let system = |(a, b): Pair| -> Tensor<2> { solve(a, b) };
-        let code = trace(system, (x.clone(), x.clone())).unwrap();
+        let code = capture(system, (x.clone(), x.clone())).unwrap();
         let text = message(|| drop(code.call((Var::from(&x), Var::from(&other)))));
         assert_eq!(
             text,
-            "Traced::call: argument `inputs[1]`: expected the data type of `inputs[0]`, F64, got \
+            "Captured::call: argument `inputs[1]`: expected the data type of `inputs[0]`, F64, got \
              F32"
         );
         // Both in another one are as good as before.
         let y = numbers(code.call((Var::from(&other), Var::from(&other))).into_tensor::<2>());
-        for (found, expected) in y.into_iter().zip([1.0, 0.0, 0.0, 1.0]) {
-            // A few roundings times a condition number below 4.
-            assert!((found - expected).abs() <= 1e-5, "{found} {expected}");
-        }
-        let error = trace(system, (x, other)).unwrap_err();
+        // A few roundings times a condition number below 4.
+        assert_abs_diff_eq!(y[..], [1.0, 0.0, 0.0, 1.0][..], epsilon = 1e-5);
+        let error = capture(system, (x, other)).unwrap_err();
         assert_eq!(
             (error.kind(), error.operation(), error.argument()),
-            (ErrorKind::DType, "trace", "inputs[1]"),
+            (ErrorKind::DType, "capture", "inputs[1]"),
             "{error}"
         );
     }
@@ -307,7 +306,7 @@ fn a_trace_refuses_a_data_type_that_does_not_count_the_rows() {
     let half: Tensor<2> = tensor([N, N], &data, &device, DType::BF16);
     let cases: [(&str, Code); 2] = [("lu_factor", det), ("inverse", inverse)];
     for (name, code) in cases {
-        let code = trace(code, x.clone()).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let code = capture(code, x.clone()).unwrap_or_else(|error| panic!("{name}: {error}"));
         let text = message(|| drop(code.call(Var::from(&half))));
         let expected = "argument `a`: expected n up to 256, which BF16 counts exactly, got n = 257";
         assert_eq!(text, format!("{name}: {expected}"));
@@ -332,13 +331,13 @@ fn a_trace_refuses_transcendental_functions_of_f64_on_wgpu() {
         }),
     ];
     for (start, code) in cases {
-        let code = trace(code, x.clone()).unwrap_or_else(|error| panic!("{start}: {error}"));
+        let code = capture(code, x.clone()).unwrap_or_else(|error| panic!("{start}: {error}"));
         let text = message(|| drop(code.call(Var::from(&double))));
         assert!(text.starts_with(start), "{text}");
     }
 }
 
-/// A mask of integers is a constant of the trace: each comparison keeps the numbers that it says.
+/// A mask of integers is a constant of captured code: each comparison keeps the numbers that it says.
 #[test]
 fn comparisons_of_integers_are_masks() {
     type Ints = Tensor<1, Int>;
@@ -381,7 +380,7 @@ fn comparisons_of_integers_are_masks() {
                 let cube = x.clone() * x.clone() * x.clone();
                 cube.mask_fill(first.bool_not(), 0.0) + x.exp().mask_fill(second.bool_not(), 0.0)
             };
-            let code = trace(code, x.clone()).unwrap_or_else(|error| panic!("{name}: {error}"));
+            let code = capture(code, x.clone()).unwrap_or_else(|error| panic!("{name}: {error}"));
             let found = numbers(nth_derivative(|x: Var| code.call(x), x.clone(), 2));
             let expected: Vec<f64> = (0..4)
                 .map(|k| {
@@ -409,9 +408,9 @@ fn half_precision_is_compared_within_its_roundings() {
         let device = burn::tensor::Device::flex();
         let x: Tensor<2> = tensor([2, 2], &[9.25, -7.5, 8.0, 6.5], &device, dtype);
         for (name, right) in [("chain", chain), ("softmax", softmax)] {
-            trace(right, x.clone()).unwrap_or_else(|error| panic!("{name}, {dtype:?}: {error}"));
+            capture(right, x.clone()).unwrap_or_else(|error| panic!("{name}, {dtype:?}: {error}"));
         }
-        let error = trace(detached, x).unwrap_err();
+        let error = capture(detached, x).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Derivative, "{dtype:?}: {error}");
     }
 }

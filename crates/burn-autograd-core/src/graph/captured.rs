@@ -17,38 +17,38 @@ use crate::{Error, ErrorKind, Tensors, Var, Vars, check};
 
 /// Ordinary tensor code as a function of variables, which the transforms differentiate to any order.
 ///
-/// Made by [`trace`] and [`trace_module`]. What the code read beside its arguments is a constant;
+/// Made by [`capture`] and [`capture_module`]. What the code read beside its arguments is a constant;
 /// everything is computed in the data type of the arguments, whatever the code was written for.
-pub struct Traced<I, O> {
+pub struct Captured<I, O> {
     graph: Graph,
     constants: Arc<Mutex<Vec<Constants>>>,
     types: PhantomData<fn(I) -> O>,
 }
 
-impl<I, O> Clone for Traced<I, O> {
+impl<I, O> Clone for Captured<I, O> {
     fn clone(&self) -> Self {
         Self { graph: self.graph.clone(), constants: self.constants.clone(), types: PhantomData }
     }
 }
 
-impl<I, O> fmt::Debug for Traced<I, O> {
+impl<I, O> fmt::Debug for Captured<I, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Traced").field(&self.graph).finish()
+        f.debug_tuple("Captured").field(&self.graph).finish()
     }
 }
 
-/// Traces a function of tensors: records it, and compares values and gradients of what was recorded
+/// Turns a function of tensors into a function of variables: records it, and compares values and gradients of what was recorded
 /// with those of the function itself, at `at` and at one point beside it, up to 1⁄16 or so away.
 ///
 /// No recording sees a `detach()`. The comparison does, where the detached part's share of a gradient
 /// is more than some 10⁻⁵ of the largest gradient; a function that uses gelu, whose gradient in Burn is
 /// an approximation, is compared up to 10⁻³, and one that computes in half precision up to 6 % of the
-/// largest gradient and 0.03 (`f16`) or 0.25 (`bf16`) beside that: trace it in `f32`, a trace serves any
+/// largest gradient and 0.03 (`f16`) or 0.25 (`bf16`) beside that: capture it in `f32`, and call it with any
 /// data type. A smaller share passes, as one that vanishes at both points does.
 ///
 /// The function must do the same for all arguments of these shapes: it cannot look at a value. A
 /// tensor that it captured has to follow its arguments:
-/// `weight.clone().to_device(&x.device())`; for modules there is [`trace_module`].
+/// `weight.clone().to_device(&x.device())`; for modules there is [`capture_module`].
 ///
 /// # Errors
 ///
@@ -66,31 +66,31 @@ impl<I, O> fmt::Debug for Traced<I, O> {
 /// ```
 /// # #[cfg(feature = "flex")] {
 /// use burn::tensor::{Device, Tensor, activation};
-/// use burn_autograd_core::{Var, nth_derivative, trace};
+/// use burn_autograd_core::{Var, nth_derivative, capture};
 ///
 /// let x = Tensor::<1>::from_floats([0.0, 0.5], &Device::flex());
-/// let softplus = trace(|x: Tensor<1>| activation::softplus(x, 1.0), x.clone()).unwrap();
+/// let softplus = capture(|x: Tensor<1>| activation::softplus(x, 1.0), x.clone()).unwrap();
 /// // Its second derivative is σ(x)·(1 − σ(x)), which is a quarter at 0.
 /// let second = nth_derivative(|x: Var| softplus.call(x), x, 2);
 /// let at_zero = second.to_data().try_to_vec::<f32>().unwrap()[0];
 /// assert!((at_zero - 0.25).abs() < 1e-6);
 /// # }
 /// ```
-pub fn trace<In: Tensors, Out: Tensors>(
+pub fn capture<In: Tensors, Out: Tensors>(
     function: impl Fn(In) -> Out,
     at: In,
-) -> Result<Traced<In, Out>, Error> {
+) -> Result<Captured<In, Out>, Error> {
     let tensors: Vec<_> = at.into_dispatch().into_iter().map(without_autodiff).collect();
-    check::inputs("trace", &tensors)?;
+    check::inputs("capture", &tensors)?;
     let graph = Graph::record(&function, In::from_dispatch(tensors.clone()))?;
-    Traced::verified(graph, function, tensors)
+    Captured::verified(graph, function, tensors)
 }
 
-/// Traces a function of a module and tensors; see [`trace`]. The module's parameters are constants.
+/// Captures a function of a module and tensors; see [`capture`]. The module's parameters are constants.
 ///
 /// # Errors
 ///
-/// As [`trace`].
+/// As [`capture`].
 ///
 /// # Panics
 ///
@@ -100,30 +100,30 @@ pub fn trace<In: Tensors, Out: Tensors>(
 /// # #[cfg(feature = "flex")] {
 /// use burn::nn::{Linear, LinearConfig};
 /// use burn::tensor::{Device, Tensor};
-/// use burn_autograd_core::{Var, hessian, trace_module};
+/// use burn_autograd_core::{Var, hessian, capture_module};
 ///
 /// let device = Device::flex();
 /// let layer = LinearConfig::new(2, 1).init(&device);
 /// let x = Tensor::<2>::from_floats([[1.0, 2.0]], &device);
 /// let forward = |layer: &Linear, x: Tensor<2>| layer.forward(x).tanh();
-/// let traced = trace_module(&layer, forward, x.clone()).unwrap();
-/// assert_eq!(hessian(|x: Var| traced.call(x), x).matrix().dims(), [2, 2]);
+/// let captured = capture_module(&layer, forward, x.clone()).unwrap();
+/// assert_eq!(hessian(|x: Var| captured.call(x), x).matrix().dims(), [2, 2]);
 /// # }
 /// ```
-pub fn trace_module<M: Module, In: Tensors, Out: Tensors>(
+pub fn capture_module<M: Module, In: Tensors, Out: Tensors>(
     module: &M,
     function: impl Fn(&M, In) -> Out,
     at: In,
-) -> Result<Traced<In, Out>, Error> {
+) -> Result<Captured<In, Out>, Error> {
     let tensors: Vec<_> = at.into_dispatch().into_iter().map(without_autodiff).collect();
-    check::inputs("trace", &tensors)?;
+    check::inputs("capture", &tensors)?;
     let graph = Graph::record_module(module, &function, In::from_dispatch(tensors.clone()))?;
     let device = burn::tensor::Device::new(tensors[0].device()).autodiff();
     let module = module.valid().to_device(&device);
-    Traced::verified(graph, |inputs| function(&module, inputs), tensors)
+    Captured::verified(graph, |inputs| function(&module, inputs), tensors)
 }
 
-impl<In: Tensors, Out: Tensors> Traced<In, Out> {
+impl<In: Tensors, Out: Tensors> Captured<In, Out> {
     /// What was recorded.
     pub fn graph(&self) -> &Graph {
         &self.graph
@@ -139,13 +139,13 @@ impl<In: Tensors, Out: Tensors> Traced<In, Out> {
     pub fn call(&self, inputs: In::Vars) -> Out::Vars {
         let inputs = inputs.into_vec();
         let tensors: Vec<_> = inputs.iter().map(|input| input.raw().clone()).collect();
-        check::inputs("Traced::call", &tensors).unwrap_or_else(|error| error.raise());
+        check::inputs("Captured::call", &tensors).unwrap_or_else(|error| error.raise());
         for (index, input) in inputs.iter().enumerate() {
             let expected = &self.graph.tensors[self.graph.inputs[index]].shape;
             if input.shape().to_vec() != *expected {
                 Error::new(
                     ErrorKind::Shape,
-                    "Traced::call",
+                    "Captured::call",
                     format!("inputs[{index}]"),
                     format!("the recorded shape {expected:?}"),
                     format!("{:?}", input.shape().to_vec()),
@@ -161,7 +161,7 @@ impl<In: Tensors, Out: Tensors> Traced<In, Out> {
         let Some(first) = inputs.first() else {
             return Err(Error::new(
                 ErrorKind::Contract,
-                "trace",
+                "capture",
                 "function",
                 "at least one argument",
                 "none",
@@ -190,16 +190,16 @@ impl<In: Tensors, Out: Tensors> Traced<In, Out> {
         function: impl Fn(In) -> Out,
         at: Vec<DispatchTensor>,
     ) -> Result<Self, Error> {
-        let traced = Self { graph, constants: Arc::default(), types: PhantomData };
-        traced.compared(&function, &at, Point::Given)?;
+        let captured = Self { graph, constants: Arc::default(), types: PhantomData };
+        captured.compared(&function, &at, Point::Given)?;
         let beside = |tensor: &DispatchTensor| {
             let x: Var = Var::new(tensor.clone());
             let step = uneven(&x) * 0.0625;
             (x + step).into_raw()
         };
         let beside: Vec<_> = at.iter().map(beside).collect();
-        traced.compared(&function, &beside, Point::Beside)?;
-        Ok(traced)
+        captured.compared(&function, &beside, Point::Beside)?;
+        Ok(captured)
     }
 
     /// Compares values, and the gradient for uneven cotangents.
@@ -341,7 +341,7 @@ fn compare(
     };
     Err(Error::new(
         ErrorKind::Derivative,
-        "trace",
+        "capture",
         "function",
         format!(
             "a recording with the function's own {what}, {own} (a recording sees no detach(), and no random numbers)"
