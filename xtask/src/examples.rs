@@ -89,11 +89,11 @@ impl Outcome {
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     let backends = backends(&arguments.backend)?;
     let examples = choose(all()?, &arguments.names)?;
-    let mut build = vec!["build", "--package", "burn-autograd-workspace", "--examples"];
+    let mut selection = vec!["--package", "burn-autograd-workspace"];
     if !backends.contains(&"wgpu") {
-        build.extend(process::CPU);
+        selection.extend(process::CPU);
     }
-    process::build("the examples", &build, "")?;
+    process::build("the examples", &["build", "--examples"], &selection, "")?;
     run_all(&plan(&examples, &backends, takes_backend))
 }
 

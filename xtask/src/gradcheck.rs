@@ -131,21 +131,17 @@ impl Arguments {
     }
 }
 
-/// What cargo is told, to build the suite.
+/// The packages and features to build the suite with.
 type Build = Vec<&'static str>;
 
 /// The suite alone, with these backends and no more.
 fn alone(features: &'static str) -> Build {
-    let mut build = vec!["test", "--no-run", "--package", "gradcheck-suite", "--test", "gradcheck"];
-    build.extend(["--no-default-features", "--features", features]);
-    build
+    vec!["--package", "gradcheck-suite", "--no-default-features", "--features", features]
 }
 
 /// The suite as the tests build it: what they have built is not built again.
 fn with_the_tests(wgpu: bool) -> Build {
-    let mut build = vec!["test", "--no-run", "--test", "gradcheck"];
-    build.extend(workspace(wgpu));
-    build
+    workspace(wgpu)
 }
 
 /// A skipped backend, and why.
@@ -224,7 +220,8 @@ pub(crate) fn burn_in_one_build(wgpu: bool) -> Result<ExitCode, String> {
 
 /// Builds the suite's program.
 fn program(build: &Build) -> Result<PathBuf, String> {
-    process::build("the gradient checks", build, "gradcheck")?
+    let targets = ["test", "--no-run", "--test", "gradcheck"];
+    process::build("the gradient checks", &targets, build, "gradcheck")?
         .ok_or_else(|| "cargo built no `gradcheck` program".to_owned())
 }
 

@@ -75,14 +75,20 @@ pub(crate) fn must(what: &str, command: &mut Command) -> Result<(), String> {
     }
 }
 
-/// Builds with cargo, and gives the program of this name, if the build makes one.
+/// Builds these targets of a selection of packages and features with cargo. Gives the program of this name,
+/// if the build makes one.
 ///
 /// Says what is built, and how many crates of how many are ready: on a terminal by cargo's own bar.
-pub(crate) fn build(what: &str, arguments: &[&str], name: &str) -> Result<Option<PathBuf>, String> {
-    let total = crates(arguments).unwrap_or_default();
+pub(crate) fn build(
+    what: &str,
+    targets: &[&str],
+    selection: &[&str],
+    name: &str,
+) -> Result<Option<PathBuf>, String> {
+    let total = crates(selection).unwrap_or_default();
     eprintln!("building {what}: {total} crates");
     let mut command = cargo();
-    command.args(arguments).args(["--message-format", "json-render-diagnostics"]);
+    command.args(targets).args(selection).args(["--message-format", "json-render-diagnostics"]);
     command.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut child = command.spawn().map_err(|error| format!("cannot run {command:?}: {error}"))?;
     let output = child.stdout.take().expect("it is piped");
@@ -109,13 +115,11 @@ pub(crate) fn build(what: &str, arguments: &[&str], name: &str) -> Result<Option
     if status.success() { Ok(program) } else { Err(format!("building {what} failed")) }
 }
 
-/// How many crates a build is made of.
-fn crates(arguments: &[&str]) -> Option<usize> {
-    let (_, selection) = arguments.split_first()?;
+/// How many crates a selection of packages and features is made of.
+fn crates(selection: &[&str]) -> Option<usize> {
     let mut command = cargo();
     command.args(["tree", "--quiet", "--prefix", "none", "--edges", "normal,build,dev"]);
-    command.args(selection.iter().filter(|argument| **argument != "--no-run"));
-    let output = command.stderr(Stdio::null()).output().ok()?;
+    let output = command.args(selection).stderr(Stdio::null()).output().ok()?;
     let text = String::from_utf8_lossy(&output.stdout);
     let name = |line: &str| Some(line.split_whitespace().take(2).collect::<Vec<_>>().join(" "));
     let names: BTreeSet<String> = text.lines().filter_map(name).filter(|n| !n.is_empty()).collect();

@@ -280,7 +280,7 @@ struct Stage<'a> {
 }
 
 impl Suite {
-    /// These cases, to first and second order, with seed 42 and without a reference.
+    /// A suite of these cases, to first and second order, with seed 42 and without a reference.
     pub fn new(cases: Vec<Case>) -> Self {
         Self { cases, orders: vec![1, 2], seed: 42, reference: None, repeat }
     }
@@ -307,8 +307,8 @@ impl Suite {
         self
     }
 
-    /// The line that says how to run an entry's case again, from the entry and the seed. It is
-    /// [`repeat`](fn@repeat), which a test wants, unless it is said; a program has a command of its own.
+    /// How to make the line that says how to run an entry's case again, from the entry and the seed. By
+    /// default it is [`repeat`](fn@repeat), which names a test.
     #[must_use]
     pub fn repeat(mut self, line: fn(&Entry, u64) -> String) -> Self {
         self.repeat = line;
