@@ -6,7 +6,6 @@ use burn_autograd::ops::legendre_p3::legendre_p3_vjp;
 use burn_autograd::ops::multiply_add::multiply_add_vjp;
 use burn_autograd::ops::prelude::*;
 use burn_autograd::ops::relu::relu_vjp;
-use burn_autograd::prelude::*;
 
 use super::{Contenders, Form, Workload, forward_backward, graph, product};
 use crate::floor;
