@@ -19,8 +19,8 @@
 //!
 //! - `autodiff` (default): Burn's autodiff. Without it, there are only the derivatives of functions of [`Var`]s.
 //! - `fusion` (default): Burn's kernel fusion. Set it as you set Burn's own feature.
-//! - `ops` (default): the operations, in [`ops`]. A user of the engine alone leaves it out, and with it faer,
-//!   pulp and rayon.
+//! - `ops` (default): the operations, in [`ops`]. A user of the engine alone leaves it out, and with it faer, and
+//!   rayon and pulp unless Burn itself needs them.
 //! - `gradcheck`: the checker. `check-cases`: the cases on which the operations are checked.
 //! - `capture`: graphs of ordinary tensor code, and their derivatives.
 //! - `remote`: the operations on Burn's remote devices (`ops::remote`).
