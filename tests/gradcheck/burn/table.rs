@@ -89,7 +89,7 @@ fn cell<'a>(cases: impl Iterator<Item = &'a [Finding<'a>]>) -> String {
 
 /// Writes the table into `target/gradcheck`.
 pub(super) fn write(found: &BTreeMap<Spot<'_>, Vec<Finding<'_>>>, seed: u64) -> Result<(), String> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/gradcheck");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/gradcheck");
     let path = folder.join("burn-operations.md");
     std::fs::create_dir_all(&folder)
         .and_then(|()| std::fs::write(&path, markdown(found, seed)))

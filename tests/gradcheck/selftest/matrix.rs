@@ -196,7 +196,7 @@ impl Matrix {
 
     /// Writes the matrix into `target/gradcheck`, for readers and for programs.
     pub(super) fn write(&self) -> Result<(), String> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/gradcheck");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/gradcheck");
         let failed = |what: &Path, error: &dyn std::fmt::Display| {
             format!("cannot write {}: {error}", what.display())
         };
