@@ -65,8 +65,8 @@ fn a_trace_differentiates_the_operations() {
     }
 }
 
-/// The kernels of backwards have no counterpart on the tape: they are refused by name, not computed as
-/// constants.
+/// The kernels of backwards have no counterpart on the tape: capture returns an error that names
+/// them, and does not compute them as constants.
 #[test]
 fn a_trace_refuses_what_it_cannot_differentiate() {
     for device in cpu() {

@@ -59,7 +59,7 @@ pub struct BackendReport {
 }
 
 impl BackendReport {
-    /// A backend that was checked. Its [`adapter`](Self::adapter) is none until it is set.
+    /// A backend that was checked. Set [`adapter`](Self::adapter) if it ran on one.
     pub fn ran(name: impl Into<String>) -> Self {
         Self { name: name.into(), status: Status::Ran, adapter: None, reason: None }
     }
