@@ -331,6 +331,7 @@ fn eight_threads_share_leaves_and_a_module() {
         let serial: Vec<_> = (0..STEPS).map(|number| step(number, &x, &w, &module)).collect();
         // d tanh(xw)⁄dx = w·(1 − tanh²(xw)), and P₃′ = 15⁄2·x² − 3⁄2.
         let expected = 1.5 * (1.0 - 0.15f64.tanh().powi(2)) + 7.5 * 0.01 - 1.5;
+        // Below 1 in `f32`: some sixteen roundings.
         assert_abs_diff_eq!(serial[0][0], expected, epsilon = 1e-6);
 
         let (x, w, module) = (share(x), share(w), share_module(module));
@@ -374,6 +375,7 @@ fn a_shared_leaf_is_like_the_leaf() {
             let loss = ((shared.clone() * 2.0).exp() * shared.clone()).sum();
             let dx = numbers(shared.grad(&loss.backward()).unwrap());
             for (dx, x) in dx.iter().zip([0.5, -1.5f64]) {
+                // Some roundings of a number below 7; a wrong term is off by far more.
                 assert_abs_diff_eq!(*dx, (2.0 * x).exp() * (2.0 * x + 1.0), epsilon = 1e-12);
             }
         }

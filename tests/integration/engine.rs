@@ -178,6 +178,7 @@ fn an_input_may_be_kept_twice() {
         let loss = (KeptTwice.apply([x.clone()]) + KeptTwice.apply([x.clone().exp()])).sum();
         let dx = numbers(x.grad(&loss.backward()).unwrap());
         for (dx, x) in dx.iter().zip([0.5, -2.0f64]) {
+            // Some roundings of a number below 7; a wrong term is off by far more.
             assert_abs_diff_eq!(*dx, 2.0 * x + 2.0 * (2.0 * x).exp(), epsilon = 1e-12);
         }
     }
@@ -530,6 +531,7 @@ fn powers_maxima_and_constant_gradients() {
         let [dy] = Gradient::of([&x.detach().pow(&exponent).slice(1..3).sum()]).wrt([&exponent]);
         let found = read(&dy);
         assert_eq!(found[1], 0.0);
+        // Eleven units in the last place, for a power, a logarithm and a product.
         assert_abs_diff_eq!(found[2], 8.0 * 2f64.ln(), epsilon = 1e-14);
 
         let nan = Var::from(new(&[f64::NAN]));

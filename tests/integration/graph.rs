@@ -388,6 +388,7 @@ fn results_may_be_arguments_or_the_same_twice() {
     let a = numbers(a);
     assert_eq!(a, numbers(c));
     assert_eq!(numbers(b), [0.5, -1.0]);
+    // Four units in the last place, for one exponential.
     assert_abs_diff_eq!(a[0], 0.5f64.exp(), epsilon = 1e-15);
 }
 
