@@ -90,7 +90,7 @@ fn main() -> ExitCode {
 
     println!("predictions: {:?}", numbers(&p));
     println!("loss: {}", number(&loss));
-    let arrived = at_p.grad().map(|grad| numbers(&grad)).unwrap_or_default();
+    let arrived = at_p.get().map(|grad| numbers(&grad)).unwrap_or_default();
     println!("grad_output of the sigmoid, d loss / d p: {arrived:?}");
     let dw = w.grad(&gradients).map(|grad| numbers(&grad)).unwrap_or_default();
     let db = b.grad(&gradients).map(|grad| numbers(&grad)).unwrap_or_default();
@@ -109,7 +109,7 @@ fn main() -> ExitCode {
     // If a prediction is too low, a higher one has to lower the loss: the derivative is negative.
     let (p, at_p) = retain_grad(p.detach().require_grad());
     let _ = ((t - p).square() * 0.5).sum().backward();
-    let arrived = at_p.grad().map(|grad| numbers(&grad)).unwrap_or_default();
+    let arrived = at_p.get().map(|grad| numbers(&grad)).unwrap_or_default();
     println!("d ½(t − p)² / d p = p − t: {arrived:?}");
     checks.expect_all("p − t", &arrived, &[-0.5, 0.4501660027], tolerance);
 

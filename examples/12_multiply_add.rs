@@ -45,13 +45,13 @@ fn main() -> ExitCode {
     println!("z2 = {:?}", numbers(&z2));
     checks.expect_all("z", &numbers(&z), &[1.375], 0.0);
     checks.expect_all("z2", &numbers(&z2), &[-0.3125], 0.0);
-    checks.expect_that("before the pass there is no gradient", at_z.grad().is_none());
+    checks.expect_that("before the pass there is no gradient", at_z.get().is_none());
 
     println!("backward");
     let gradients = z2.backward();
     // Every number here is a sum of few powers of two, so that f32 holds it, too.
     for (name, retained, expected) in [("z2", &at_z2, 1.0), ("z", &at_z, 0.5)] {
-        let found = retained.grad().map(|grad| numbers(&grad)).unwrap_or_default();
+        let found = retained.get().map(|grad| numbers(&grad)).unwrap_or_default();
         println!("{name:<2}.grad = {found:?}");
         checks.expect_all(format!("{name}.grad"), &found, &[expected], 0.0);
     }

@@ -61,7 +61,7 @@ fn main() -> ExitCode {
 
     let (z, retained) = retain_grad(w.matmul(x) + b);
     let _ = z.square().backward();
-    let dz = retained.grad().map(|grad| numbers(&grad)).unwrap_or_default();
+    let dz = retained.get().map(|grad| numbers(&grad)).unwrap_or_default();
     println!("z.grad, retained: {dz:?}");
     checks.expect_all("z.grad, retained", &dz, &[18.0], tolerance);
 

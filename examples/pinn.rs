@@ -65,7 +65,7 @@ fn u(network: &Network, x: &Var) -> Var {
 fn loss(network: &Network, x: &Var) -> Var {
     let u = u(network, x);
     let [du] = Gradient::of([&u.sum()]).wrt([x]);
-    let [ddu] = Gradient::of([&du.sum()]).constant().wrt([x]);
+    let [ddu] = Gradient::of([&du.sum()]).wrt([x]);
     let start = |v: &Var| v.slice(0..1).reshape([1]);
     (ddu + &u).powi(2).mean() + 10.0 * (start(&u).powi(2) + (start(&du) - 1.0).powi(2))
 }

@@ -57,7 +57,7 @@ type Points = [Tensor<2>; 6];
 fn loss(network: &Network, [x, t, x_start, t_start, x_edge, t_edge]: [Var; 6]) -> Var {
     let inside = u(network, &x, &t);
     let [u_x, u_t] = Gradient::of([&inside.sum()]).wrt([&x, &t]);
-    let [u_xx] = Gradient::of([&u_x.sum()]).constant().wrt([&x]);
+    let [u_xx] = Gradient::of([&u_x.sum()]).wrt([&x]);
     let equation = (u_t - u_xx).powi(2).mean();
     let start = (u(network, &x_start, &t_start) - (PI * &x_start).sin()).powi(2).mean();
     let edge = u(network, &x_edge, &t_edge).powi(2).mean();

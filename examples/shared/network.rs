@@ -30,8 +30,7 @@ impl Network {
     }
 }
 
-/// A layer of Burn's: x·W + b. Its parameters are constants to the derivatives with respect to x, and
-/// Burn goes on tracking them.
+/// A layer of Burn's: x·W + b. Burn's `backward()` of what is computed from it reaches its parameters.
 fn dense(layer: &Linear, x: &Var) -> Var {
     let product = x.matmul(&Var::from(layer.weight.val()));
     match &layer.bias {

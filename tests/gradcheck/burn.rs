@@ -39,7 +39,8 @@ pub(crate) fn cases(seed: u64) -> Vec<Case> {
     // Each group has numbers of its own, which do not depend on those before it.
     let random =
         |group: u64| SplitMix64::new(seed ^ (group + 1).wrapping_mul(0xD1B5_4A32_D192_ED03));
-    let groups: [(fn(&mut SplitMix64) -> Vec<Case>, f64); 8] = [
+    type Group = fn(&mut SplitMix64) -> Vec<Case>;
+    let groups: [(Group, f64); 8] = [
         (convolutions::cases, ROUNDINGS),
         (norms::cases, ROUNDINGS),
         (activations::cases, ROUNDINGS),

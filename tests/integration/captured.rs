@@ -6,15 +6,12 @@ use burn::tensor::{Bool, DType, Int, Tensor};
 use burn_autograd::ops::cross_entropy::CrossEntropyLoss;
 use burn_autograd::ops::cross_entropy::CrossEntropyLossConfig;
 use burn_autograd::ops::cross_entropy::{Reduction, cross_entropy_unreduced, cross_entropy_with};
-use burn_autograd::ops::det::{det_vjp, log_abs_det_vjp};
 use burn_autograd::ops::prelude::*;
-use burn_autograd::ops::solve::solve_vjp;
-use burn_autograd::ops::trace::trace_vjp;
-use burn_autograd::ops::trace_inverse::trace_inverse_vjp;
 use burn_autograd::prelude::*;
 use burn_autograd::{ErrorKind, capture, capture_module};
 
 use crate::devices::{assert_close, cpu, message, numbers, tensor, wgpu};
+use crate::pulls::{det_vjp, log_abs_det_vjp, solve_vjp, trace_inverse_vjp, trace_vjp};
 
 type Code = fn(Tensor<2>) -> Tensor<2>;
 type Formula = fn(&Var) -> Var;

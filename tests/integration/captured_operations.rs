@@ -2,14 +2,12 @@
 
 use approx::assert_relative_eq;
 use burn::tensor::{DType, Int, Tensor};
-use burn_autograd::ops::cross_entropy::cross_entropy_vjp;
-use burn_autograd::ops::exp::exp_vjp;
 use burn_autograd::ops::prelude::*;
-use burn_autograd::ops::solve::solve_vjp;
 use burn_autograd::prelude::*;
 use burn_autograd::{Graph, capture};
 
 use crate::devices::{cpu, numbers, tensor};
+use crate::pulls::{cross_entropy_vjp, exp_vjp, solve_vjp};
 use crate::table::{X, operations, regular};
 
 #[test]

@@ -3,25 +3,18 @@
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use burn_autograd::ops::cross_entropy::{
-    CrossEntropyOptions, Reduction, cross_entropy, cross_entropy_unreduced,
-    cross_entropy_unreduced_vjp, cross_entropy_vjp, cross_entropy_with,
+    CrossEntropyOptions, Reduction, cross_entropy, cross_entropy_unreduced, cross_entropy_with,
 };
-use burn_autograd::ops::det::{det_vjp, log_abs_det_vjp};
-use burn_autograd::ops::exp::exp_vjp;
-use burn_autograd::ops::inverse::inverse_vjp;
-use burn_autograd::ops::legendre_p3::legendre_p3_vjp;
-use burn_autograd::ops::linear::linear_vjp;
-use burn_autograd::ops::multiply_add::multiply_add_vjp;
-use burn_autograd::ops::polynomial::polynomial_vjp;
 use burn_autograd::ops::prelude::*;
-use burn_autograd::ops::relu::relu_vjp;
-use burn_autograd::ops::solve::solve_vjp;
-use burn_autograd::ops::sum_squared_error::sum_squared_error_vjp;
-use burn_autograd::ops::trace::{trace, trace_vjp};
-use burn_autograd::ops::trace_inverse::trace_inverse_vjp;
+use burn_autograd::ops::trace::trace;
 use burn_autograd::prelude::*;
 
 use crate::devices::{all, autodiff, numbers, tensor};
+use crate::pulls::{
+    cross_entropy_unreduced_vjp, cross_entropy_vjp, det_vjp, exp_vjp, inverse_vjp, legendre_p3_vjp,
+    linear_vjp, log_abs_det_vjp, multiply_add_vjp, polynomial_vjp, relu_vjp, solve_vjp,
+    sum_squared_error_vjp, trace_inverse_vjp, trace_vjp,
+};
 
 /// Made of data: nothing is queued for it.
 fn of<const D: usize>(shape: [usize; D], value: f64, device: &Device) -> Tensor<D> {

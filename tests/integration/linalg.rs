@@ -4,15 +4,18 @@ use burn::tensor::{DType, Device, Tensor};
 use burn_autograd::ErrorKind;
 use burn_autograd::gradcheck::SplitMix64;
 use burn_autograd::ops::condition_estimate::try_condition_estimate;
-use burn_autograd::ops::det::{det_vjp, log_abs_det_vjp, try_det, try_log_abs_det};
-use burn_autograd::ops::inverse::{inverse_vjp, try_inverse};
+use burn_autograd::ops::det::{try_det, try_log_abs_det};
+use burn_autograd::ops::inverse::try_inverse;
 use burn_autograd::ops::prelude::*;
-use burn_autograd::ops::solve::{solve_vjp, try_solve, try_solve_right, try_solve_vector};
-use burn_autograd::ops::trace::{trace, trace_vjp, try_trace};
-use burn_autograd::ops::trace_inverse::{trace_inverse_vjp, try_trace_inverse};
+use burn_autograd::ops::solve::{try_solve, try_solve_right, try_solve_vector};
+use burn_autograd::ops::trace::{trace, try_trace};
+use burn_autograd::ops::trace_inverse::try_trace_inverse;
 use burn_autograd::prelude::*;
 
 use crate::devices::{all, assert_close, autodiff, cpu, message, numbers, tensor};
+use crate::pulls::{
+    det_vjp, inverse_vjp, log_abs_det_vjp, solve_vjp, trace_inverse_vjp, trace_vjp,
+};
 use crate::reference::{Case, linear_algebra};
 
 /// Random matrices, with n on the diagonal if they are to be well-conditioned.

@@ -2,14 +2,15 @@
 
 use approx::abs_diff_eq;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
-use burn_autograd::ops::exp::{exp, exp_vjp};
-use burn_autograd::ops::legendre_p3::{legendre_p3, legendre_p3_vjp};
-use burn_autograd::ops::multiply_add::{multiply_add, multiply_add_vjp};
-use burn_autograd::ops::relu::{relu, relu_vjp};
+use burn_autograd::ops::exp::exp;
+use burn_autograd::ops::legendre_p3::legendre_p3;
+use burn_autograd::ops::multiply_add::multiply_add;
+use burn_autograd::ops::relu::relu;
 use burn_autograd::prelude::*;
 use serde::Deserialize;
 
 use crate::devices::{all, autodiff, cpu, numbers, tensor};
+use crate::pulls::{exp_vjp, legendre_p3_vjp, multiply_add_vjp, relu_vjp};
 
 #[derive(Debug, Deserialize)]
 struct File {

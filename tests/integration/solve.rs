@@ -2,10 +2,10 @@
 
 use burn::tensor::{DType, Tensor};
 use burn_autograd::ops::prelude::*;
-use burn_autograd::ops::solve::{solve_right_vjp, solve_vector_vjp};
 use burn_autograd::prelude::*;
 
 use crate::devices::{assert_close, autodiff, cpu, message, numbers, tensor};
+use crate::pulls::{solve_right_vjp, solve_vector_vjp};
 
 /// Diagonally dominant, so that ‖A⁻¹‖ is below 1.
 const A: [f64; 9] = [4.0, -1.0, 0.5, 0.25, 3.5, -0.75, -1.5, 1.0, 5.0];
@@ -68,26 +68,26 @@ fn vectors_as_methods() {
 }
 
 #[test]
-fn arguments_are_refused_by_the_name_of_the_product() {
+fn arguments_are_refused_by_the_name_of_the_operation() {
     for device in cpu() {
         let square = Tensor::<2>::eye(3, &device);
         let rows = Tensor::<2>::ones([2, 3], &device);
         let two = Tensor::<1>::ones([2], &device);
         let text = message(|| drop(solve_right_vjp(square.clone(), rows.clone(), square.clone())));
         let expected =
-            "solve_right_vjp: argument `grad`: expected the output's shape [2, 3], got [3, 3]";
+            "vjp: argument `cotangents[0]`: expected the output's shape [2, 3], got [3, 3]";
         assert_eq!(text, expected);
         let text = message(|| {
             let columns = rows.clone().transpose();
             drop(solve_right_vjp(square.clone(), columns.clone(), columns));
         });
-        assert!(text.starts_with("solve_right_vjp: argument `b`: expected [.., k, 3]"), "{text}");
+        assert!(text.starts_with("solve_right: argument `b`: expected [.., k, 3]"), "{text}");
         let text = message(|| drop(solve_vector_vjp(square.clone(), two.clone(), two.clone())));
-        assert!(text.starts_with("solve_vector_vjp: argument `b`: expected [.., 3, k]"), "{text}");
+        assert!(text.starts_with("solve_vector: argument `b`: expected [.., 3, k]"), "{text}");
         let text = message(|| drop(solve_vector_vjp(square.clone(), rows.clone(), rows.clone())));
         let expected =
             "argument `b`: expected one dimension less than the 2 of `a`, got 2 dimensions";
-        assert_eq!(text, format!("solve_vector_vjp: {expected}"));
+        assert_eq!(text, format!("solve_vector: {expected}"));
         let text = message(|| drop(Var::from(&square).solve_vector(Var::from(&rows))));
         assert_eq!(text, format!("solve_vector: {expected}"));
     }

@@ -533,7 +533,7 @@ fn three_derivatives_are_the_numeric_ones() {
     failures.report();
 }
 
-/// The gradient of φ₂ on Burn's graph, through the operations of which our two derivatives are made.
+/// The gradient of φ₂ by Burn's `backward()`, which sweeps the tape that our two derivatives are on.
 #[test]
 fn burn_differentiates_the_second_derivative_to_the_same_third() {
     let mut failures = Failures::default();

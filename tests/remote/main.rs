@@ -3,6 +3,8 @@
 
 #[path = "../integration/data.rs"]
 mod data;
+#[path = "../integration/pulls.rs"]
+mod pulls;
 #[path = "../integration/table.rs"]
 mod table;
 
@@ -11,24 +13,16 @@ use burn::backend::Flex;
 use burn::server::{RemoteServer, WebSocketTransport};
 use burn::tensor::remote::RemoteHost;
 use burn::tensor::{DType, Device, Tensor};
-use burn_autograd::ops::cross_entropy::{cross_entropy_unreduced_vjp, cross_entropy_vjp};
-use burn_autograd::ops::det::{det_vjp, log_abs_det_vjp};
-use burn_autograd::ops::exp::exp_vjp;
-use burn_autograd::ops::inverse::inverse_vjp;
-use burn_autograd::ops::legendre_p3::legendre_p3_vjp;
-use burn_autograd::ops::linear::linear_vjp;
-use burn_autograd::ops::multiply_add::multiply_add_vjp;
-use burn_autograd::ops::polynomial::polynomial_vjp;
 use burn_autograd::ops::prelude::*;
-use burn_autograd::ops::relu::relu_vjp;
 use burn_autograd::ops::remote::registry;
-use burn_autograd::ops::solve::{solve_right_vjp, solve_vector_vjp, solve_vjp};
-use burn_autograd::ops::sum_squared_error::sum_squared_error_vjp;
-use burn_autograd::ops::trace::trace_vjp;
-use burn_autograd::ops::trace_inverse::trace_inverse_vjp;
 use burn_autograd::prelude::*;
 
 use crate::data::{assert_close, numbers, tensor};
+use crate::pulls::{
+    cross_entropy_unreduced_vjp, cross_entropy_vjp, det_vjp, exp_vjp, inverse_vjp, legendre_p3_vjp,
+    linear_vjp, log_abs_det_vjp, multiply_add_vjp, polynomial_vjp, relu_vjp, solve_right_vjp,
+    solve_vector_vjp, solve_vjp, sum_squared_error_vjp, trace_inverse_vjp, trace_vjp,
+};
 use crate::table::{Operation, X, operations, regular, targets};
 
 /// A server of the Flex backend on the loopback interface, and a device on it.

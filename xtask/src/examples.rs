@@ -2,6 +2,9 @@
 
 use std::io::{IsTerminal, Write as _};
 use std::process::{Command, ExitCode, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::thread;
 use std::time::Instant;
 
 use serde_json::Value;
@@ -208,39 +211,56 @@ fn takes_backend(example: &str) -> bool {
     output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).contains("--backend"))
 }
 
-/// Runs one after the other, and prints a line for each as soon as it is done.
+/// Runs as many at once as there are cores, and prints a line for each as soon as it is done.
 fn run_all(runs: &[Run]) -> Result<ExitCode, String> {
     let table = Table::new(runs);
-    let terminal = std::io::stdout().is_terminal();
     println!("{}", table.head());
-    let mut failures = Vec::new();
-    for (index, run) in runs.iter().enumerate() {
-        if terminal {
-            print!("{}", table.progress(run, index + 1, runs.len()));
-            // Of no consequence: it shows that something is going on.
-            let _ = std::io::stdout().flush();
+    let next = AtomicUsize::new(0);
+    let (send, done) = mpsc::channel();
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    thread::scope(|scope| {
+        for _ in 0..cores.min(runs.len()) {
+            let (next, send) = (&next, send.clone());
+            scope.spawn(move || {
+                while let Some(run) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let started = Instant::now();
+                    let output = run.command().output();
+                    if send.send((run, started.elapsed().as_secs_f64(), output)).is_err() {
+                        return;
+                    }
+                }
+            });
         }
-        let started = Instant::now();
-        let output = run.command().output();
-        let seconds = started.elapsed().as_secs_f64();
-        let output = output.map_err(|error| {
-            format!("cannot run example `{}` ({error}); was it built?", run.example)
-        })?;
-        let outcome = Outcome::of(output.status.code());
+        drop(send);
+        let terminal = std::io::stdout().is_terminal();
+        let mut failures = Vec::new();
+        for (number, (run, seconds, output)) in (1..).zip(done) {
+            let output = output.map_err(|error| {
+                format!("cannot run example `{}` ({error}); was it built?", run.example)
+            })?;
+            let outcome = Outcome::of(output.status.code());
+            let row = table.row(run, seconds, outcome);
+            if terminal {
+                // Over the line that shows that something is going on.
+                print!("\r\u{1b}[2K{row}\n{number} of {} done", runs.len());
+                // Of no consequence.
+                let _ = std::io::stdout().flush();
+            } else {
+                println!("{row}");
+            }
+            if outcome != Outcome::Passed {
+                failures.push((run, outcome, output));
+            }
+        }
         if terminal {
-            // Back to the start of the line, and clears it.
             print!("\r\u{1b}[2K");
         }
-        println!("{}", table.row(run, seconds, outcome));
-        if outcome != Outcome::Passed {
-            failures.push((run, outcome, output));
+        for (run, outcome, output) in &failures {
+            println!("{}", failure(run, *outcome, output));
         }
-    }
-    for (run, outcome, output) in &failures {
-        println!("{}", failure(run, *outcome, output));
-    }
-    println!("{} passed, {} failed", runs.len() - failures.len(), failures.len());
-    Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+        println!("{} passed, {} failed", runs.len() - failures.len(), failures.len());
+        Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+    })
 }
 
 /// What an example that failed has printed.
@@ -273,15 +293,6 @@ impl Table {
             "example",
             "backend",
             "seconds",
-            width = self.name
-        )
-    }
-
-    fn progress(&self, run: &Run, number: usize, of: usize) -> String {
-        format!(
-            "{:<width$}  {:<7}  running, {number} of {of}",
-            run.example,
-            run.backend(),
             width = self.name
         )
     }

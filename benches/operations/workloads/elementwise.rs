@@ -1,20 +1,18 @@
 //! One pass forward, one backward.
 
 use burn::tensor::{DType, Distribution, Tensor};
-use burn_autograd::ops::exp::exp_vjp;
-use burn_autograd::ops::legendre_p3::legendre_p3_vjp;
-use burn_autograd::ops::multiply_add::multiply_add_vjp;
 use burn_autograd::ops::prelude::*;
-use burn_autograd::ops::relu::relu_vjp;
+use burn_autograd::ops::relu::SelfDefinedRelu;
+use burn_autograd::{Var, apply_rule};
 
-use super::{Contenders, Form, Workload, forward_backward, graph, product};
+use super::{Contenders, Form, Workload, forward_backward, graph, pullback};
 use crate::floor;
 
 /// An operation on `N` tensors of one shape.
 struct Elementwise<const N: usize> {
     name: &'static str,
     ours: fn([Tensor<1>; N]) -> Tensor<1>,
-    product: fn([Tensor<1>; N], Tensor<1>) -> [Tensor<1>; N],
+    on_variables: fn([Var; N]) -> Var,
     burns: fn([Tensor<1>; N]) -> Tensor<1>,
     graphs: &'static [graph::Named<N>],
     floors: fn(usize) -> Vec<Form>,
@@ -26,7 +24,7 @@ const UNARY: [Elementwise<1>; 3] = [
     Elementwise {
         name: "legendre_p3",
         ours: |[x]| legendre_p3(x),
-        product: |[x], g| [legendre_p3_vjp(x, g)],
+        on_variables: |[x]| x.legendre_p3(),
         burns: |[x]| (x.clone().powi_scalar(3) * 5.0 - x * 3.0) * 0.5,
         graphs: graph::UNARY,
         floors: floor::unary,
@@ -35,7 +33,10 @@ const UNARY: [Elementwise<1>; 3] = [
     Elementwise {
         name: "relu",
         ours: |[x]| relu(x),
-        product: |[x], g| [relu_vjp(x, g)],
+        on_variables: |[x]| {
+            let [y] = apply_rule(&SelfDefinedRelu, [x]);
+            y
+        },
         burns: |[x]| burn::tensor::activation::relu(x),
         graphs: graph::UNARY,
         floors: floor::unary,
@@ -44,7 +45,7 @@ const UNARY: [Elementwise<1>; 3] = [
     Elementwise {
         name: "exp",
         ours: |[x]| exp(x),
-        product: |[x], g| [exp_vjp(x, g)],
+        on_variables: |[x]| x.fused_exp(),
         burns: |[x]| x.exp(),
         graphs: graph::UNARY,
         floors: floor::unary,
@@ -55,7 +56,7 @@ const UNARY: [Elementwise<1>; 3] = [
 const TERNARY: [Elementwise<3>; 1] = [Elementwise {
     name: "multiply_add",
     ours: |[w, x, b]| multiply_add(w, x, b),
-    product: |[w, x, b], g| multiply_add_vjp(w, x, b, g).into(),
+    on_variables: |[w, x, b]| w.multiply_add(x, b),
     burns: |[w, x, b]| w * x + b,
     graphs: graph::TERNARY,
     floors: floor::multiply_add,
@@ -83,7 +84,7 @@ impl<const N: usize> Elementwise<N> {
                 let inputs = std::array::from_fn(|_| random().require_grad());
                 let g = random();
                 let mut ours = forward_backward(&inputs, &g, self.ours);
-                ours.push(product(&inputs, &g, self.ours, self.product));
+                ours.push(pullback(&inputs, &g, self.on_variables));
                 Contenders {
                     ours,
                     burns: forward_backward(&inputs, &g, self.burns),

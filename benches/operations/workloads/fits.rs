@@ -3,12 +3,9 @@
 use std::f32::consts::PI;
 
 use burn::tensor::{DType, Device, Tensor, TensorData};
-use burn_autograd::ops::legendre_p3::legendre_p3_vjp;
-use burn_autograd::ops::polynomial::{TensorPolynomial, polynomial, polynomial_vjp};
+use burn_autograd::ops::polynomial::{TensorPolynomial, polynomial};
 use burn_autograd::ops::prelude::*;
-use burn_autograd::ops::sum_squared_error::{
-    TensorSumSquaredError, sum_squared_error, sum_squared_error_vjp,
-};
+use burn_autograd::ops::sum_squared_error::{TensorSumSquaredError, sum_squared_error};
 use burn_autograd::prelude::*;
 
 use super::{Contenders, Form, Workload};
@@ -54,11 +51,6 @@ pub(super) fn workloads() -> [Workload; 2] {
                     fit_by_grad(device, [start], rate, |x, y, [c]| {
                         x.polynomial(c).sum_squared_error(y)
                     }),
-                    fit_by_products(device, [start], rate, |x, y, one, [c]| {
-                        let prediction = polynomial(x.clone(), c.clone());
-                        let (g, _) = sum_squared_error_vjp(prediction, y, one);
-                        [polynomial_vjp(x, c, g).1]
-                    }),
                 ];
                 let singles = start.map(|value| [value]);
                 let burns = fit(device, data(), singles, rate, |x, y, [a, b, c, d]| {
@@ -95,15 +87,6 @@ pub(super) fn workloads() -> [Workload; 2] {
                     fit_by_grad(device, [[a, b], [c, d]], rate, |x, y, [outer, inner]| {
                         let p = x.polynomial(inner).legendre_p3();
                         p.polynomial(outer).sum_squared_error(y)
-                    }),
-                    fit_by_products(device, [[a, b], [c, d]], rate, |x, y, one, [outer, inner]| {
-                        let z = polynomial(x.clone(), inner.clone());
-                        let p = legendre_p3(z.clone());
-                        let prediction = polynomial(p.clone(), outer.clone());
-                        let (g, _) = sum_squared_error_vjp(prediction, y, one);
-                        let (g, outer) = polynomial_vjp(p, outer, g);
-                        let (_, inner) = polynomial_vjp(x, inner, legendre_p3_vjp(z, g));
-                        [outer, inner]
                     }),
                 ];
                 let singles = start.map(|value| [value]);
@@ -203,33 +186,6 @@ fn fit_by_grad<const N: usize, const K: usize>(
         parameters.into()
     };
     Fit { name: "grad", run: Box::new(run) }
-}
-
-/// The same loop with the chain rule written by hand, out of the operations' products: nothing is recorded.
-fn fit_by_products<const N: usize, const K: usize>(
-    device: &Device,
-    start: [[f32; K]; N],
-    rate: f64,
-    gradients: fn(Tensor<1>, Tensor<1>, Tensor<1>, [Tensor<1>; N]) -> [Tensor<1>; N],
-) -> Fit {
-    let device = device.clone().inner();
-    let tensor = |values: &[f32]| {
-        Tensor::<1>::from_data(TensorData::new(values.to_vec(), [values.len()]), &device)
-    };
-    let [x, y] = data().map(|values| tensor(&values));
-    let (one, start) = (tensor(&[1.0]), start.map(|values| tensor(&values)));
-    let run = move || {
-        let mut parameters = start.clone();
-        for _ in 0..STEPS {
-            let gradients = gradients(x.clone(), y.clone(), one.clone(), parameters.clone());
-            let mut gradients = gradients.into_iter();
-            parameters = parameters.map(|parameter| {
-                parameter - gradients.next().expect("there is one for each parameter") * rate
-            });
-        }
-        parameters.into()
-    };
-    Fit { name: "product", run: Box::new(run) }
 }
 
 /// What the parameters of two fits may differ by: some hundred roundings of `f32`. A wrong gradient leads

@@ -100,14 +100,16 @@ fn forward_backward<const N: usize, const D: usize>(
     vec![("ones".to_owned(), ones), ("given".to_owned(), given)]
 }
 
-/// The same without a graph: the operation, and the product of the cotangent with its derivative.
-fn product<const N: usize, const D: usize>(
+/// The same without Burn's graph, by `vjp` of the operation and one pull.
+fn pullback<const N: usize, const D: usize>(
     inputs: &[Tensor<D>; N],
     g: &Tensor<D>,
-    operation: impl Fn([Tensor<D>; N]) -> Tensor<D> + 'static,
-    product: impl Fn([Tensor<D>; N], Tensor<D>) -> [Tensor<D>; N] + 'static,
+    operation: impl Fn([Var; N]) -> Var + 'static,
 ) -> Form {
     let (inputs, g) = (inputs.clone().map(Tensor::inner), g.clone().inner());
-    let step = Step::new(move || (operation(inputs.clone()), product(inputs.clone(), g.clone())));
-    ("product".to_owned(), step)
+    let step = Step::new(move || {
+        let (y, pullback): (Tensor<D>, _) = vjp(&operation, inputs.clone());
+        (y, pullback.apply(g.clone()))
+    });
+    ("pullback".to_owned(), step)
 }

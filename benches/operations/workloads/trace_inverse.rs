@@ -1,7 +1,7 @@
 //! (A·B⁻¹)ᵀ + tr(A)·B for each matrix of a batch, then the norm of it all, with both gradients.
 
 use burn::tensor::{DType, Device, Distribution, Tensor};
-use burn_autograd::ops::trace_inverse::{TensorTraceInverse, trace_inverse, trace_inverse_vjp};
+use burn_autograd::ops::trace_inverse::{TensorTraceInverse, trace_inverse};
 use burn_autograd::{Var, value_and_grad};
 
 use super::{Contenders, Form, Workload, gradients, graph};
@@ -27,10 +27,7 @@ pub(super) fn workloads() -> impl Iterator<Item = Workload> {
             contenders: Box::new(move |device| {
                 let inputs = inputs(batch, n, dtype, device);
                 Contenders {
-                    ours: form(&inputs, ours)
-                        .into_iter()
-                        .chain([by_grad(&inputs), by_product(&inputs)])
-                        .collect(),
+                    ours: form(&inputs, ours).into_iter().chain([by_grad(&inputs)]).collect(),
                     burns: burns(&inputs),
                     graphs: graph::forms(GRAPH, batch * n * n, (device, dtype)),
                     floors: floor::on(device, None, || floors(batch, n, dtype)),
@@ -135,18 +132,6 @@ fn by_grad(inputs: &[Tensor<3>; 2]) -> Form {
     let norm = |[a, b]: [Var; 2]| a.trace_inverse(b).powi(2).sum().sqrt();
     let step = Step::new(move || value_and_grad(norm, inputs.clone()));
     ("grad".to_owned(), step)
-}
-
-/// The same without a graph, by the operation's product: the gradient of ‖Y‖ is Y⁄‖Y‖.
-fn by_product(inputs: &[Tensor<3>; 2]) -> Form {
-    let [a, b] = inputs.clone().map(Tensor::inner);
-    let step = Step::new(move || {
-        let y = trace_inverse(a.clone(), b.clone());
-        let norm = norm(y.clone());
-        let gradients = trace_inverse_vjp(a.clone(), b.clone(), y / norm.clone().unsqueeze());
-        (norm, gradients)
-    });
-    ("product".to_owned(), step)
 }
 
 /// The operation's result, and the gradients of its norm.

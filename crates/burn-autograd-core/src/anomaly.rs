@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 use std::cell::Cell;
-#[cfg(feature = "autodiff")]
-use std::marker::PhantomData;
 use std::panic::Location;
 
 use burn::backend::Backend;
@@ -74,18 +72,12 @@ pub(crate) fn is_finite<B: Backend>(var: &Var<B>) -> bool {
     var.to_data().iter::<f64>().all(f64::is_finite)
 }
 
-/// Blames an operation.
-pub(crate) fn error(name: Cow<'static, str>, input: usize, place: &Location<'_>) -> Error {
-    blame(name, input, format!("the operation was applied at {place}"))
-}
-
-/// Blames an operation of which nobody knows where it was applied: it went through Burn's dispatch.
-#[cfg(feature = "autodiff")]
-pub(crate) fn error_somewhere(name: Cow<'static, str>, input: usize) -> Error {
-    blame(name, input, "`watch` tells where the operation was applied".into())
-}
-
-fn blame(name: Cow<'static, str>, input: usize, place: String) -> Error {
+/// Blames an operation, which was applied at a place if that is known: Burn's dispatch hides it.
+pub(crate) fn error(name: Cow<'static, str>, input: usize, place: Option<&Location<'_>>) -> Error {
+    let place = match place {
+        Some(place) => format!("the operation was applied at {place}"),
+        None => "`watch` tells where the operation was applied".into(),
+    };
     Error::new(
         ErrorKind::Derivative,
         name,
@@ -120,73 +112,4 @@ pub(crate) fn passed(
         format!("{expected} {whence}: an operation between these places makes them"),
         "NaN or infinity",
     ))
-}
-
-/// A function that checks its own gradients, and knows where it was applied.
-#[cfg(feature = "autodiff")]
-#[derive(Debug, Clone)]
-pub(crate) struct Checked<F, const N: usize, const M: usize> {
-    function: F,
-    place: &'static Location<'static>,
-    arity: PhantomData<[[(); N]; M]>,
-}
-
-#[cfg(feature = "autodiff")]
-mod checked {
-    use super::*;
-    use crate::{Context, Function, Saved};
-
-    impl<F: Function<N, M>, const N: usize, const M: usize> Checked<F, N, M> {
-        #[track_caller]
-        pub(crate) fn new(function: F) -> Self {
-            Self { function, place: Location::caller(), arity: PhantomData }
-        }
-    }
-
-    impl<F: Function<N, M>, const N: usize, const M: usize> Function<N, M> for Checked<F, N, M> {
-        fn name(&self) -> Cow<'static, str> {
-            self.function.name()
-        }
-
-        fn recomputes(&self) -> bool {
-            self.function.recomputes()
-        }
-
-        fn once_differentiable(&self) -> bool {
-            self.function.once_differentiable()
-        }
-
-        fn differentiable(&self, output: usize) -> bool {
-            self.function.differentiable(output)
-        }
-
-        fn optional(&self, input: usize) -> bool {
-            self.function.optional(input)
-        }
-
-        fn forward(&self, ctx: &mut Context, inputs: [Var; N]) -> [Var; M] {
-            self.function.forward(ctx, inputs)
-        }
-
-        fn forward_partial(&self, ctx: &mut Context, inputs: [Option<Var>; N]) -> [Var; M] {
-            self.function.forward_partial(ctx, inputs)
-        }
-
-        fn backward(&self, ctx: Saved, grads: [Var; M]) -> [Option<Var>; N] {
-            self.backward_partial(ctx, grads.map(Some))
-        }
-
-        fn backward_partial(&self, ctx: Saved, grads: [Option<Var>; M]) -> [Option<Var>; N] {
-            let finite = grads.iter().flatten().all(is_finite);
-            let found = self.function.backward_partial(ctx, grads);
-            if finite {
-                let broken =
-                    |grad: &Option<Var>| grad.as_ref().is_some_and(|grad| !is_finite(grad));
-                if let Some(input) = found.iter().position(broken) {
-                    panic!("{}", error(self.function.name(), input, self.place));
-                }
-            }
-            found
-        }
-    }
 }

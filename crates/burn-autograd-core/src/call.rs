@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 use std::fmt::Debug;
 use std::panic::Location;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use burn::backend::{Dispatch, DispatchAutodiffContext, DispatchTensor};
 
-use crate::tape::Within;
-use crate::var::Origin;
+use crate::scope::Scope;
+use crate::tracking::without_autodiff;
 use crate::{Context, Error, ErrorKind, Function, Rule, Saved, Var, check};
 
 /// A function without its type, so that recording it is compiled once for all functions.
@@ -34,7 +34,7 @@ impl<F: Function<N, M>, const N: usize, const M: usize> Body<N, M> for F {
     }
 
     fn forward(&self, ctx: &mut Context, inputs: [Option<Var>; N]) -> [Var; M] {
-        let _name = Within::enter(Function::name(self), "forward");
+        let _body = Scope::body(Function::name(self), "forward");
         #[cfg(feature = "capture")]
         let _noted = crate::graph::Applied::begin(|| Function::name(self));
         if inputs.iter().all(Option::is_some) {
@@ -44,41 +44,21 @@ impl<F: Function<N, M>, const N: usize, const M: usize> Body<N, M> for F {
     }
 
     fn backward(&self, ctx: Saved, grads: [Option<Var>; M]) -> [Option<Var>; N] {
-        let _name = Within::enter(Function::name(self), "backward");
+        let _body = Scope::body(Function::name(self), "backward");
         self.backward_partial(ctx, grads)
     }
 }
 
-/// One application of a function.
-#[cfg_attr(
-    not(feature = "autodiff"),
-    expect(dead_code, reason = "what passes between the tape and Burn's graph")
-)]
+/// One application of a function. On the tape it is a rule for every backend.
 #[derive(Debug, Clone)]
 pub(crate) struct Call<const N: usize, const M: usize> {
     pub(crate) body: Arc<dyn Body<N, M>>,
     pub(crate) name: Cow<'static, str>,
     /// Where the function was applied.
+    #[cfg_attr(not(feature = "autodiff"), expect(dead_code, reason = "for Burn's graph"))]
     pub(crate) place: &'static Location<'static>,
     /// Which inputs were given. In the place of the others stands a constant that nothing reads.
     present: [bool; N],
-    /// What the forward kept, told to the tape when the forward runs on Burn's graph.
-    pub(crate) kept: Option<Arc<Mutex<Vec<Kept>>>>,
-    /// Which gradients the bodies are told to be needed, where that is more than what one of the
-    /// graphs needs: the two share what the forward keeps.
-    pub(crate) needs: Option<[bool; N]>,
-}
-
-/// What a tensor that a forward kept was to it.
-#[cfg_attr(
-    not(feature = "autodiff"),
-    expect(dead_code, reason = "what passes between the tape and Burn's graph")
-)]
-#[derive(Debug, Clone)]
-pub(crate) enum Kept {
-    Input(usize),
-    Output(usize),
-    Intermediate(Box<DispatchTensor>),
 }
 
 impl<const N: usize, const M: usize> Call<N, M> {
@@ -93,7 +73,7 @@ impl<const N: usize, const M: usize> Call<N, M> {
             return Err(Error::new(
                 ErrorKind::Contract,
                 name,
-                argument(missing),
+                format!("inputs[{missing}]"),
                 "a tensor (the input is not declared optional)",
                 "None",
             ));
@@ -102,23 +82,12 @@ impl<const N: usize, const M: usize> Call<N, M> {
             let expected = "at least one tensor";
             return Err(Error::new(ErrorKind::Contract, name, "inputs", expected, "none"));
         };
-        let given: Vec<_> = inputs
-            .iter()
-            .enumerate()
-            .filter_map(|(index, input)| Some((argument(index), input.as_ref()?)))
-            .collect();
-        check::floats(&name, &given)?;
+        let given = inputs.iter().enumerate().filter_map(|(i, input)| Some((i, input.as_ref()?)));
+        check::inputs(&name, given)?;
         let filler = without_autodiff(any.clone());
         let inputs = inputs.map(|input| input.unwrap_or_else(|| filler.clone()));
-        #[cfg(feature = "autodiff")]
-        let body: Arc<dyn Body<N, M>> = match crate::anomaly::enabled() {
-            true => Arc::new(crate::anomaly::Checked::new(function.clone())),
-            false => Arc::new(function.clone()),
-        };
-        #[cfg(not(feature = "autodiff"))]
-        let body: Arc<dyn Body<N, M>> = Arc::new(function.clone());
-        let place = Location::caller();
-        Ok((Self { body, name, place, present, kept: None, needs: None }, inputs))
+        let body = Arc::new(function.clone());
+        Ok((Self { body, name, place: Location::caller(), present }, inputs))
     }
 
     /// The inputs that were given.
@@ -135,137 +104,38 @@ impl<const N: usize, const M: usize> Call<N, M> {
         });
         if context == DispatchAutodiffContext::Disabled {
             let mut context = Context::new([false; N]);
-            let inputs = self.given(Var::inputs(inputs));
-            let outputs = self.body.forward(&mut context, inputs);
+            let outputs = Rule::forward(&self, &mut context, Var::inputs(inputs));
             for output in &outputs {
                 crate::record::refuse_leak(&self.name, "forward", output);
             }
-            refuse_tracked(self.name, &outputs)?;
             return Ok(outputs.map(Var::into_raw));
         }
         #[cfg(feature = "autodiff")]
-        return crate::route::record(self, inputs, context);
+        return crate::burn_graph::record(self, inputs, context);
         #[cfg(not(feature = "autodiff"))]
         unreachable!("a tensor of an autodiff device needs the feature `autodiff`")
     }
 }
 
-/// Of constants a body makes constants, unless it holds something that Burn tracks.
-fn refuse_tracked(name: Cow<'static, str>, outputs: &[Var]) -> Result<(), Error> {
-    if !outputs.iter().any(|output| is_tracked(output.raw())) {
-        return Ok(());
-    }
-    Err(Error::new(
-        ErrorKind::Contract,
-        name,
-        "outputs",
-        "constants, like the inputs; a tensor that is tracked has to be an input, not a field",
-        "one that Burn tracks",
-    ))
-}
-
-fn argument(index: usize) -> &'static str {
-    const NAMES: [&str; 12] = [
-        "inputs[0]",
-        "inputs[1]",
-        "inputs[2]",
-        "inputs[3]",
-        "inputs[4]",
-        "inputs[5]",
-        "inputs[6]",
-        "inputs[7]",
-        "inputs[8]",
-        "inputs[9]",
-        "inputs[10]",
-        "inputs[11]",
-    ];
-    NAMES.get(index).copied().unwrap_or("inputs[12..]")
-}
-
-pub(crate) fn without_autodiff(tensor: DispatchTensor) -> DispatchTensor {
-    #[cfg(feature = "autodiff")]
-    if tensor.autodiff != DispatchAutodiffContext::Disabled {
-        return <Dispatch as burn::backend::AutodiffBackend>::inner(tensor);
-    }
-    tensor
-}
-
-pub(crate) fn is_tracked(tensor: &DispatchTensor) -> bool {
-    #[cfg(feature = "autodiff")]
-    return tensor.autodiff != DispatchAutodiffContext::Disabled && Dispatch::is_tracked(tensor);
-    #[cfg(not(feature = "autodiff"))]
-    {
-        let _ = tensor;
-        false
-    }
-}
-
-/// A call on variables that are being differentiated.
-#[derive(Debug, Clone)]
-pub(crate) struct OnTape<const N: usize, const M: usize>(pub(crate) Call<N, M>);
-
-impl<const N: usize, const M: usize> Rule<Dispatch, N, M> for OnTape<N, M> {
+impl<const N: usize, const M: usize> Rule<Dispatch, N, M> for Call<N, M> {
     fn name(&self) -> Cow<'static, str> {
-        self.0.name.clone()
+        self.name.clone()
     }
 
     fn recomputes(&self) -> bool {
-        self.0.body.recomputes()
+        self.body.recomputes()
     }
 
     fn once_differentiable(&self) -> bool {
-        self.0.body.once_differentiable()
+        self.body.once_differentiable()
     }
 
     fn differentiable(&self, output: usize) -> bool {
-        self.0.body.differentiable(output)
+        self.body.differentiable(output)
     }
 
     fn forward(&self, ctx: &mut Context, inputs: [Var; N]) -> [Var; M] {
-        if !inputs.iter().any(|input| is_tracked(input.raw())) {
-            let outputs = self.0.body.forward(ctx, self.0.given(inputs));
-            if let Err(error) = refuse_tracked(self.0.name.clone(), &outputs) {
-                error.raise();
-            }
-            return outputs;
-        }
-        // Burn tracks an input too. Its graph gets the function as a whole, with its own backward.
-        let kept = Arc::new(Mutex::new(Vec::new()));
-        if ctx.tracked() {
-            for (needed, input) in ctx.needs.iter_mut().zip(&inputs) {
-                *needed |= is_tracked(input.raw());
-            }
-        }
-        let call = Call {
-            kept: ctx.tracked().then(|| kept.clone()),
-            needs: ctx.needs[..].try_into().ok().filter(|_| ctx.tracked()),
-            ..self.0.clone()
-        };
-        let outputs = call
-            .run(inputs.each_ref().map(|input| input.raw().clone()))
-            .unwrap_or_else(|error| error.raise())
-            .map(Var::new);
-        for kept in std::mem::take(&mut *kept.lock().unwrap_or_else(PoisonError::into_inner)) {
-            ctx.kept.push(match kept {
-                Kept::Input(index) => inputs[index].clone(),
-                Kept::Output(index) => outputs[index].clone(),
-                // What was kept is a constant to Burn's graph.
-                Kept::Intermediate(tensor) => Var::with_origin(*tensor, Origin::Again),
-            });
-        }
-        outputs
-    }
-
-    fn is_tracked_elsewhere(&self, tensor: &DispatchTensor) -> bool {
-        is_tracked(tensor)
-    }
-
-    fn repeats(&self) -> bool {
-        true
-    }
-
-    fn forward_again(&self, ctx: &mut Context, inputs: [Var; N]) -> [Var; M] {
-        self.0.body.forward(ctx, self.0.given(inputs))
+        self.body.forward(ctx, self.given(inputs))
     }
 
     fn backward(&self, ctx: Saved, grads: [Var; M]) -> [Option<Var>; N] {
@@ -273,50 +143,6 @@ impl<const N: usize, const M: usize> Rule<Dispatch, N, M> for OnTape<N, M> {
     }
 
     fn backward_partial(&self, ctx: Saved, grads: [Option<Var>; M]) -> [Option<Var>; N] {
-        let body = &self.0.body;
-        if !body.once_differentiable() {
-            return body.backward(ctx, grads);
-        }
-        // The gradient is a constant to Burn's graph as well, which refuses to differentiate it.
-        let tracked: Vec<DispatchTensor> = grads
-            .iter()
-            .flatten()
-            .chain(&ctx.tensors)
-            .map(|var| var.raw().clone())
-            .filter(is_tracked)
-            .collect();
-        if tracked.is_empty() {
-            return body.backward(ctx, grads);
-        }
-        let ctx = Saved { tensors: ctx.tensors.iter().map(Var::detach).collect(), ..ctx };
-        let refuse = Refuse { name: self.0.name.clone() };
-        let found = body.backward(ctx, grads.map(|grad| grad.map(|grad| grad.detach())));
-        found.map(|grad| {
-            grad.map(|grad| {
-                tracked
-                    .iter()
-                    .fold(grad, |grad, anchor| refuse.call([grad, Var::new(anchor.clone())]))
-            })
-        })
-    }
-}
-
-/// A constant that claims to depend on its second input, and refuses to say how.
-#[derive(Debug, Clone)]
-struct Refuse {
-    name: Cow<'static, str>,
-}
-
-impl Function<2> for Refuse {
-    fn name(&self) -> Cow<'static, str> {
-        format!("{}.once_differentiable", self.name).into()
-    }
-
-    fn forward(&self, _: &mut Context, [value, _]: [Var; 2]) -> [Var; 1] {
-        [value]
-    }
-
-    fn backward(&self, _: Saved, _: [Var; 1]) -> [Option<Var>; 2] {
-        panic!("{}", Error::once_differentiable(self.name.clone()))
+        self.body.backward(ctx, grads)
     }
 }

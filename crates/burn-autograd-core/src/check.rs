@@ -4,17 +4,17 @@
 //! and the argument. The data type matters most: on an adapter without `f64` or `bf16` Burn's
 //! kernels compute garbage without a word.
 
-use std::any::Any;
 use std::borrow::Cow;
 use std::fmt::Debug;
 
-use burn::backend::tensor::{Device, FloatTensor};
+use burn::backend::tensor::Device;
 use burn::backend::{
     Backend, Dispatch, DispatchAutodiffContext, DispatchDevice, DispatchTensor, TensorMetadata,
 };
 use burn::tensor::{DType, Shape};
 
-use crate::{Error, ErrorKind};
+use crate::tracking::under_autodiff;
+use crate::{Error, ErrorKind, Var};
 
 /// Checks that every argument is a float tensor of one data type, on one device that computes with
 /// it.
@@ -27,23 +27,33 @@ use crate::{Error, ErrorKind};
 /// device lacks, and for arguments of different float types; [`ErrorKind::Device`] for arguments on
 /// different devices, or on autodiff devices that checkpoint gradients differently.
 pub fn floats(operation: &str, arguments: &[(&'static str, &DispatchTensor)]) -> Result<(), Error> {
-    let tensors = arguments.iter().map(|(_, tensor)| *tensor);
-    joint(operation, tensors, |index| arguments[index].0.into())
+    let tensors = arguments.iter().map(|(_, tensor)| *tensor).enumerate();
+    joint(operation, tensors, |index| arguments[index].0.into(), true)
 }
 
-/// The same for a list of arguments, which are named by their positions.
-pub(crate) fn inputs(operation: &str, tensors: &[DispatchTensor]) -> Result<(), Error> {
-    joint(operation, tensors.iter(), |index| format!("inputs[{index}]").into())
+/// The same for arguments that are named by their positions.
+#[cfg(all(feature = "capture", feature = "autodiff"))]
+pub(crate) fn alike_inputs(operation: &str, tensors: &[DispatchTensor]) -> Result<(), Error> {
+    joint(operation, tensors.iter().enumerate(), |index| format!("inputs[{index}]").into(), true)
+}
+
+/// The same for arguments that may have different float types.
+pub(crate) fn inputs<'a>(
+    operation: &str,
+    tensors: impl IntoIterator<Item = (usize, &'a DispatchTensor)>,
+) -> Result<(), Error> {
+    joint(operation, tensors.into_iter(), |index| format!("inputs[{index}]").into(), false)
 }
 
 fn joint<'a>(
     operation: &str,
-    tensors: impl Iterator<Item = &'a DispatchTensor>,
+    tensors: impl Iterator<Item = (usize, &'a DispatchTensor)>,
     name: impl Fn(usize) -> Cow<'static, str>,
+    one_dtype: bool,
 ) -> Result<(), Error> {
-    let mut first: Option<(DType, DispatchDevice)> = None;
+    let mut first: Option<(usize, DType, DispatchDevice)> = None;
     let mut tracking: Option<(usize, DispatchAutodiffContext)> = None;
-    for (index, tensor) in tensors.enumerate() {
+    for (index, tensor) in tensors {
         let dtype = tensor.dtype();
         if !dtype.is_float() || matches!(dtype, DType::QFloat(_)) {
             let got = format!("{dtype:?}");
@@ -72,71 +82,49 @@ fn joint<'a>(
             }
         }
         let device = under_autodiff(tensor);
+        let known = first.as_ref().is_some_and(|(_, expected, _)| *expected == dtype);
+        if !known && !Dispatch::supports_dtype(&device, dtype) {
+            return Err(unsupported(operation, name(index), &device, dtype));
+        }
         match &first {
-            None => {
-                if !Dispatch::supports_dtype(&device, dtype) {
-                    return Err(unsupported(operation, name(index), &device, dtype));
-                }
-                first = Some((dtype, device));
+            None => first = Some((index, dtype, device)),
+            Some((other, _, place)) if *place != device => {
+                return Err(other_device(operation, name(index), &name(*other), place, &device));
             }
-            Some((expected, place)) => {
-                if *place != device {
-                    return Err(other_device(operation, name(index), &name(0), place, &device));
-                }
-                if *expected != dtype {
-                    return Err(other_dtype(operation, name(index), &name(0), *expected, dtype));
-                }
+            Some((other, expected, _)) if one_dtype && *expected != dtype => {
+                let other = name(*other);
+                return Err(other_dtype(operation, name(index), &other, *expected, dtype));
             }
+            Some(_) => {}
         }
     }
     Ok(())
 }
 
-/// Checks that two float tensors may meet in one operation of Burn: the same data type, the same
-/// device, and, on autodiff devices, the same checkpointing.
+/// Checks that two float tensors may meet in one operation of Burn: the same data type and device, and
+/// devices that checkpoint gradients in the same way.
 ///
 /// Burn's own backends panic where they differ, without naming the operation, or compute with the
 /// one data type on the bytes of the other. This runs in every operation on two variables.
 pub(crate) fn alike<B: Backend>(
     operation: &str,
-    (first, a): (&str, &FloatTensor<B>),
-    (second, b): (&'static str, &FloatTensor<B>),
+    (first, a): (&str, &Var<B>),
+    (second, b): (&'static str, &Var<B>),
 ) -> Result<(), Error> {
-    if let (Some(a), Some(b)) = (chosen::<B>(a), chosen::<B>(b)) {
-        let (place, other) = (under_autodiff(a), under_autodiff(b));
-        if place != other {
-            return Err(other_device(operation, second, first, &place, &other));
-        }
-        let plain = DispatchAutodiffContext::Disabled;
-        if a.autodiff != b.autodiff && a.autodiff != plain && b.autodiff != plain {
-            return Err(other_strategy(operation, second, first, a.autodiff, b.autodiff));
-        }
-    } else {
-        let (place, other) = (a.device(), b.device());
-        if place != other {
-            return Err(other_device(operation, second, first, &place, &other));
-        }
+    let plain = DispatchAutodiffContext::Disabled;
+    let (expected, got) = (a.autodiff(), b.autodiff());
+    if expected != got && expected != plain && got != plain {
+        return Err(other_strategy(operation, second, first, expected, got));
+    }
+    let (place, other) = (a.raw().device(), b.raw().device());
+    if place != other {
+        return Err(other_device(operation, second, first, &place, &other));
     }
     let (expected, got) = (a.dtype(), b.dtype());
     if expected != got {
         return Err(other_dtype(operation, second, first, expected, got));
     }
     Ok(())
-}
-
-/// A tensor whose backend was chosen at run time.
-fn chosen<B: Backend>(tensor: &FloatTensor<B>) -> Option<&DispatchTensor> {
-    let tensor: &dyn Any = tensor;
-    tensor.downcast_ref()
-}
-
-/// The device without its autodiff decorator, which would be a new box.
-pub(crate) fn under_autodiff(tensor: &DispatchTensor) -> DispatchDevice {
-    #[cfg(feature = "autodiff")]
-    if let burn::backend::DispatchTensorKind::Autodiff(inner) = &tensor.kind {
-        return inner.device();
-    }
-    tensor.kind.device()
 }
 
 fn other_device<D: Debug>(

@@ -74,10 +74,12 @@ impl Error {
     /// Panics with this error, naming the function in whose body it came up.
     #[track_caller]
     pub(crate) fn raise(mut self) -> ! {
-        if let Some(operation) = crate::tape::Within::describe(&self.operation) {
+        if !self.operation.contains(" (in the ")
+            && let Some(operation) = crate::scope::describe(&self.operation)
+        {
             self.operation = operation.into();
         }
-        panic!("{self}")
+        crate::scope::raise(self)
     }
 
     /// What kind of expectation was not met.
@@ -103,5 +105,32 @@ impl Error {
     /// What came instead.
     pub fn got(&self) -> &str {
         &self.got
+    }
+}
+
+/// The value, or a panic with the error: at the caller's line, unlike `unwrap_or_else` with a closure.
+///
+/// In a `try_` form of this library, the error is what that form returns.
+pub trait OrPanic {
+    /// What there is without an error.
+    type Value;
+
+    /// The value.
+    ///
+    /// # Panics
+    ///
+    /// With the text of the error.
+    fn or_panic(self) -> Self::Value;
+}
+
+impl<T> OrPanic for Result<T, Error> {
+    type Value = T;
+
+    #[track_caller]
+    fn or_panic(self) -> T {
+        match self {
+            Ok(value) => value,
+            Err(error) => error.raise(),
+        }
     }
 }

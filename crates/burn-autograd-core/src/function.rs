@@ -1,12 +1,15 @@
 use std::borrow::Cow;
 use std::fmt::Debug;
 
-use burn::backend::{DispatchTensor, TensorMetadata};
+use burn::backend::DispatchTensor;
 use burn::tensor::Tensor;
 
-use crate::call::{Call, OnTape};
+use crate::call::Call;
 use crate::rule::short_type_name;
-use crate::{Arguments, Context, Error, ErrorKind, Saved, Tensors, Var, apply_rule};
+use crate::tensors::Position;
+use crate::{
+    Arguments, Context, Error, ErrorKind, OrPanic as _, Saved, Tensors, Var, Vars, record, scope,
+};
 
 /// A differentiable function, written once for every backend: `N` tensors in, `M` tensors out.
 ///
@@ -145,42 +148,21 @@ pub trait Function<const N: usize, const M: usize = 1>:
     /// As [`apply`](Self::apply).
     #[track_caller]
     fn apply_all<I: Arguments, O: Tensors>(&self, inputs: I) -> O {
-        self.try_apply(inputs).unwrap_or_else(|error| panic!("{error}"))
+        applied(self, inputs, |call, inputs| call.run(inputs)).or_panic()
     }
 
     /// The same as [`apply_all`](Self::apply_all), with an error instead of a panic for inputs on
-    /// different devices, of different or of unsupported data types, or missing.
+    /// different devices, of unsupported data types, or missing, and for what an operation in the
+    /// forward refuses.
     ///
     /// # Errors
     ///
-    /// Those of [`check::floats`](crate::check::floats); and [`ErrorKind::Contract`] if an input is missing that is not
-    /// [optional](Self::optional), or an output has another rank than the one that is asked for.
+    /// [`ErrorKind::DType`] and [`ErrorKind::Device`] for inputs; [`ErrorKind::Contract`] if an input is
+    /// missing that is not [optional](Self::optional), or an output does not have the requested rank; and
+    /// the error of an operation in the forward.
     #[track_caller]
     fn try_apply<I: Arguments, O: Tensors>(&self, inputs: I) -> Result<O, Error> {
-        const {
-            assert!(
-                I::COUNT == N,
-                "the number of tensors given is not that of the function's inputs"
-            );
-            assert!(O::COUNT == M, "the number of tensors asked for is not that of its outputs");
-        }
-        let mut inputs = inputs.into_arguments().into_iter();
-        let inputs: [Option<DispatchTensor>; N] = std::array::from_fn(|_| inputs.next().flatten());
-        let (call, inputs) = Call::new(self, inputs)?;
-        let outputs = call.run(inputs)?;
-        for (index, (output, rank)) in outputs.iter().zip(O::ranks()).enumerate() {
-            let got = output.shape().num_dims();
-            if got != rank {
-                return Err(Error::new(
-                    ErrorKind::Contract,
-                    self.name(),
-                    format!("outputs[{index}]"),
-                    format!("rank {rank}, as it is asked for"),
-                    format!("rank {got}"),
-                ));
-            }
-        }
-        Ok(O::from_dispatch(outputs.into()))
+        applied(self, inputs, |call, inputs| scope::catching(|| call.run(inputs)))
     }
 
     /// Applies the function to variables, within another function or a function that is being
@@ -216,12 +198,54 @@ pub trait Function<const N: usize, const M: usize = 1>:
     #[track_caller]
     fn call_partial(&self, inputs: [Option<Var>; N]) -> [Var; M] {
         let tensors = inputs.each_ref().map(|input| input.as_ref().map(|var| var.raw().clone()));
-        let (call, tensors) = Call::new(self, tensors).unwrap_or_else(|error| error.raise());
+        let (call, tensors) = Call::new(self, tensors).or_panic();
         let mut tensors = tensors.into_iter();
         let inputs = inputs.map(|input| {
             let tensor = tensors.next().expect("there is a tensor for each input");
             input.unwrap_or_else(|| Var::new(tensor))
         });
-        apply_rule(&OnTape(call), inputs)
+        record::array(record::apply(record::Fixed(call), inputs.into_iter().collect(), true))
     }
+}
+
+/// Runs a call on the tensors of some arguments, and gives the outputs their ranks.
+#[track_caller]
+fn applied<F, I, O, const N: usize, const M: usize>(
+    function: &F,
+    inputs: I,
+    run: impl FnOnce(Call<N, M>, [DispatchTensor; N]) -> Result<[DispatchTensor; M], Error>,
+) -> Result<O, Error>
+where
+    F: Function<N, M>,
+    I: Arguments,
+    O: Tensors,
+{
+    const {
+        assert!(I::COUNT == N, "the number of tensors given is not that of the function's inputs");
+        assert!(O::COUNT == M, "the number of tensors asked for is not that of its outputs");
+    }
+    let mut inputs = inputs.into_arguments().into_iter();
+    let inputs: [Option<DispatchTensor>; N] = std::array::from_fn(|_| inputs.next().flatten());
+    let (call, inputs) = Call::new(function, inputs)?;
+    let outputs = run(call, inputs)?;
+    let outputs: Vec<Var> = outputs.into_iter().map(Var::outside).collect();
+    let outputs: O::Vars = Vars::from_vec(outputs);
+    let mut positions = Vec::new();
+    O::positions(&outputs, &mut positions);
+    for (index, (output, position)) in outputs.clone().into_vec().iter().zip(positions).enumerate()
+    {
+        let got = output.rank();
+        if let Position::Tensor(Some(rank)) = position
+            && rank != got
+        {
+            return Err(Error::new(
+                ErrorKind::Contract,
+                function.name(),
+                format!("outputs[{index}]"),
+                format!("rank {rank}, as it is asked for"),
+                format!("rank {got}"),
+            ));
+        }
+    }
+    Ok(O::from_vars(outputs))
 }

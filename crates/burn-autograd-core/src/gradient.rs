@@ -1,13 +1,13 @@
-use crate::check::under_autodiff;
-use crate::tape::{not_on_tape, recording, sweep};
-use crate::{Error, ErrorKind, Var};
+use crate::scope::recording;
+use crate::tape::{not_on_tape, sweep};
+use crate::{Error, ErrorKind, OrPanic as _, Var};
 
 /// Gradients of variables with respect to variables, anywhere in a computation: the counterpart of
 /// `torch.autograd.grad`, with `create_graph=True` and `retain_graph=True`.
 ///
 /// Several outputs and several inputs at once: the result for input *i* is
 /// Σⱼ ⟨cotangentⱼ, ∂outputⱼ⁄∂inputᵢ⟩. It is itself on the tape, so it can enter a loss and be
-/// differentiated again, as often as one likes; nothing is used up.
+/// differentiated again, any number of times; nothing is used up.
 ///
 /// ```
 /// # #[cfg(feature = "flex")] {
@@ -53,8 +53,8 @@ impl<'a> Gradient<'a> {
         self
     }
 
-    /// Gives constants of the tape, which saves the work of recording the derivative.
-    /// `create_graph=False` in PyTorch. Where Burn tracks a tensor, it goes on.
+    /// Gives constants, which saves the work of recording the derivative. `create_graph=False` in
+    /// PyTorch.
     pub fn constant(mut self) -> Self {
         self.constant = true;
         self
@@ -67,7 +67,7 @@ impl<'a> Gradient<'a> {
     /// Where [`try_wrt`](Self::try_wrt) returns an error.
     #[track_caller]
     pub fn wrt<const N: usize>(self, inputs: [&Var; N]) -> [Var; N] {
-        self.try_wrt(inputs).unwrap_or_else(|error| error.raise())
+        self.try_wrt(inputs).or_panic()
     }
 
     /// With respect to these variables; zeros where no output depends on one.
@@ -75,7 +75,7 @@ impl<'a> Gradient<'a> {
     /// # Errors
     ///
     /// - [`ErrorKind::Shape`] for an output of several elements without cotangents, for a cotangent
-    ///   that has not the shape of its output, and for another number of cotangents than outputs;
+    ///   whose shape differs from its output's, and for a number of cotangents that differs from that of the outputs;
     /// - [`ErrorKind::Derivative`] for an input that is a constant, and, if [strict](Self::strict),
     ///   for one that no output depends on; and for the second derivative of a function that declares
     ///   itself [differentiable once](crate::Function::once_differentiable);
@@ -148,7 +148,7 @@ impl<'a> Gradient<'a> {
                     let cotangent = cotangents[index];
                     check_cotangent(OPERATION, index, cotangent, output)?;
                     match self.constant {
-                        true => cotangent.clone().constant_like(),
+                        true => cotangent.clone().renewed_constant(),
                         false => cotangent.clone(),
                     }
                 }
@@ -215,7 +215,7 @@ pub(crate) fn check_like(
         let expected = format!("the {model}'s data type {:?}", output.dtype());
         return error(ErrorKind::DType, expected, format!("{:?}", cotangent.dtype()));
     }
-    let place = |var: &Var| under_autodiff(var.raw());
+    let place = |var: &Var| var.device();
     if place(cotangent) != place(output) {
         let expected = format!("the {model}'s device {:?}", place(output));
         return error(ErrorKind::Device, expected, format!("{:?}", place(cotangent)));

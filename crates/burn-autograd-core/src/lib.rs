@@ -33,39 +33,33 @@
 )]
 
 mod anomaly;
+#[cfg(feature = "autodiff")]
+mod burn_graph;
 mod call;
 pub mod check;
-#[cfg(feature = "autodiff")]
-mod differentiate;
 mod error;
 mod floats;
 mod function;
 mod gradient;
 #[cfg(feature = "capture")]
 mod graph;
-#[cfg(feature = "autodiff")]
-mod graph_gradients;
-#[cfg(feature = "autodiff")]
-mod hooks;
-#[cfg(feature = "autodiff")]
-mod nested;
 mod record;
-#[cfg(feature = "autodiff")]
-mod route;
 mod rule;
-#[cfg(feature = "autodiff")]
-mod share;
+mod scope;
 mod tape;
 mod tensors;
+mod tracking;
 mod transform;
 mod var;
-#[cfg(feature = "autodiff")]
-mod watchdog;
+mod variadic;
 
 pub use anomaly::AnomalyMode;
 #[cfg(feature = "autodiff")]
-pub use differentiate::differentiate;
-pub use error::{Error, ErrorKind};
+pub use burn_graph::{
+    Retained, differentiate, gradients, hook_time_limit, retain_grad, share, share_module,
+    try_backward, try_retain_grad, try_share, try_with_hook, watch, with_hook,
+};
+pub use error::{Error, ErrorKind, OrPanic};
 pub use floats::Floats;
 pub use function::Function;
 pub use gradient::Gradient;
@@ -73,25 +67,18 @@ pub use gradient::Gradient;
 pub use graph::{Captured, capture, capture_module, capture_operation};
 #[cfg(feature = "capture")]
 pub use graph::{Graph, GraphOperation, GraphTensor, Role};
-#[cfg(feature = "autodiff")]
-pub use graph_gradients::{gradients, try_backward};
-#[cfg(feature = "autodiff")]
-pub use hooks::{Retained, retain_grad, try_retain_grad, try_with_hook, watch, with_hook};
-#[cfg(feature = "autodiff")]
-pub use nested::{explicit_product, rule_product, vector_jacobian_product};
 pub use record::apply_rule;
 pub use rule::{Context, Rule, Saved};
-#[cfg(feature = "autodiff")]
-pub use share::{share, share_module, try_share};
-pub use tape::without_recording;
-pub use tensors::{Argument, Arguments, Tensors, Vars};
+pub use scope::{Mode, without_recording};
+#[doc(hidden)]
+pub use tensors::Position;
+pub use tensors::{Argument, Arguments, Tensors, Tree, Vars};
 pub use transform::{
-    Jacobian, Pullback, Transform, evaluate, evaluate_all, grad, hessian, hvp, jacobian, jvp,
-    nth_derivative, value_and_grad, vjp,
+    Jacobian, Pullback, Transform, evaluate, grad, hessian, hvp, jacobian, jvp, nth_derivative,
+    value_and_grad, value_and_grad_aux, vjp,
 };
 pub use var::{Index, Mask, Ranges, Var, empty, lay_out};
-#[cfg(feature = "autodiff")]
-pub use watchdog::hook_time_limit;
+pub use variadic::VariadicFunction;
 
 #[cfg(all(doctest, feature = "flex"))]
 #[doc = include_str!("../README.md")]

@@ -1,6 +1,5 @@
 use std::borrow::Cow;
 use std::fmt::Debug;
-use std::panic::Location;
 use std::sync::Arc;
 
 use burn::backend::tensor::FloatTensor;
@@ -23,7 +22,8 @@ use crate::{Error, ErrorKind, Var};
 ///   silently; [`Var::reduce_to`] undoes a broadcast. `None` says that no output depends on the
 ///   input.
 /// - The gradient of an input for which [`Saved::needs`] is false is dropped; don't compute it.
-/// - `backward` is made of differentiable operations, so that it can be differentiated again.
+/// - `backward` is made of differentiable operations, so that it can be differentiated again. Where
+///   no derivative of the gradient is wanted, `backward_kernel` runs in its place.
 pub trait Rule<B: Backend, const N: usize, const M: usize = 1>:
     Debug + Clone + Send + Sync + 'static
 {
@@ -38,7 +38,9 @@ pub trait Rule<B: Backend, const N: usize, const M: usize = 1>:
         false
     }
 
-    #[doc(hidden)]
+    /// Whether the backward has no derivative of its own; false by default. A second derivative is
+    /// then an error that names the rule. The counterpart of
+    /// `torch.autograd.function.once_differentiable`.
     fn once_differentiable(&self) -> bool {
         false
     }
@@ -53,32 +55,6 @@ pub trait Rule<B: Backend, const N: usize, const M: usize = 1>:
     /// The outputs. What the backward needs is given to [`Context::save`].
     fn forward(&self, ctx: &mut Context<B>, inputs: [Var<B>; N]) -> [Var<B>; M];
 
-    /// Whether something else than this tape tracks a tensor.
-    #[doc(hidden)]
-    fn is_tracked_elsewhere(&self, tensor: &FloatTensor<B>) -> bool {
-        let _ = tensor;
-        false
-    }
-
-    /// The same for a second run, whose kept tensors have to be functions of the inputs.
-    #[doc(hidden)]
-    fn forward_again(&self, ctx: &mut Context<B>, inputs: [Var<B>; N]) -> [Var<B>; M] {
-        self.forward(ctx, inputs)
-    }
-
-    /// Whether a second run computes in the same way, so that it can be told from the numbers whether
-    /// it is the same. A rule with kernels may have another way to what it keeps.
-    #[doc(hidden)]
-    fn repeats(&self) -> bool {
-        false
-    }
-
-    /// Where a function was applied, for which this stands.
-    #[doc(hidden)]
-    fn place(&self) -> Option<&'static Location<'static>> {
-        None
-    }
-
     /// The gradient of every input, from the gradient of every output.
     fn backward(&self, ctx: Saved<B>, grads: [Var<B>; M]) -> [Option<Var<B>>; N];
 
@@ -89,6 +65,14 @@ pub trait Rule<B: Backend, const N: usize, const M: usize = 1>:
     fn backward_partial(&self, ctx: Saved<B>, grads: [Option<Var<B>>; M]) -> [Option<Var<B>>; N] {
         let grads = ctx.or_zeros(grads);
         self.backward(ctx, grads)
+    }
+
+    /// The same values where nobody asks for their derivative: kernels may compute them. The
+    /// saved tensors and the gradients are constants here.
+    ///
+    /// By default [`backward_partial`](Self::backward_partial) is called.
+    fn backward_kernel(&self, ctx: Saved<B>, grads: [Option<Var<B>>; M]) -> [Option<Var<B>>; N] {
+        self.backward_partial(ctx, grads)
     }
 }
 
@@ -105,11 +89,15 @@ pub struct Context<B: Backend = Dispatch> {
     pub(crate) needs: Few<bool>,
     /// Inputs, outputs and intermediates, told apart by their origin.
     pub(crate) kept: Few<Var<B>>,
+    /// For each tensor that was handed over, whether it is there.
+    pub(crate) slots: Few<bool>,
+    pub(crate) for_kernel: Few<FloatTensor<B>>,
 }
 
 impl<B: Backend> Context<B> {
     pub(crate) fn new(needs: impl IntoIterator<Item = bool>) -> Self {
-        Self { needs: needs.into_iter().collect(), kept: Few::new() }
+        let needs = needs.into_iter().collect();
+        Self { needs, kept: Few::new(), slots: Few::new(), for_kernel: Few::new() }
     }
 
     /// Keeps tensors for the backward, which finds them in this order in [`Saved::tensors`]; a
@@ -119,17 +107,31 @@ impl<B: Backend> Context<B> {
     /// goes through Burn's checkpointer, so it may be recomputed instead of being held; anything else is
     /// held. Nothing is kept when no gradient will be computed.
     ///
-    /// A second derivative sees through all of them: where one is asked for, the forward runs again
-    /// to find an intermediate as a function of the inputs; so it does for an output without
-    /// derivative. One that does not depend on the inputs, like a random mask, stays what was kept. One
-    /// that does has to come out the same, or the derivative would be that of another draw: in a
-    /// [`Function`](crate::Function) this is compared, up to roundings, and refused by name. The
-    /// comparison waits for the device.
+    /// A second derivative sees through all of them. Where one is asked for, the forward runs a second
+    /// time, once, to find an intermediate as a function of the inputs; so it does for an output
+    /// without derivative. An intermediate that does not depend on the inputs, like a random mask, stays
+    /// what was kept. One that does has to come out the same, or the derivative would be that of a
+    /// different draw: in a [`Function`](crate::Function) the two are compared, up to roundings, and a
+    /// difference is an error. The comparison waits for the device.
     pub fn save<const K: usize>(&mut self, tensors: [&Var<B>; K]) {
-        if !self.tracked() {
-            return;
+        self.save_optional(tensors.map(Some));
+    }
+
+    /// [`save`](Self::save) of tensors some of which are not needed, like a factor whose partner needs
+    /// no gradient. The backward finds them at the same places with [`Saved::optional_tensors`].
+    pub fn save_optional<const K: usize>(&mut self, tensors: [Option<&Var<B>>; K]) {
+        if self.tracked() {
+            self.slots.extend(tensors.iter().map(Option::is_some));
+            self.kept.extend(tensors.into_iter().flatten().cloned());
         }
-        self.kept.extend(tensors.into_iter().cloned());
+    }
+
+    /// Keeps tensors for [`Rule::backward_kernel`] alone, which finds them with
+    /// [`Saved::for_kernel`]: results of the kernel that `backward` does without.
+    pub fn save_for_kernel<const K: usize>(&mut self, tensors: [&FloatTensor<B>; K]) {
+        if self.tracked() {
+            self.for_kernel.extend(tensors.into_iter().cloned());
+        }
     }
 
     /// Whether the gradient of input `index` will be needed.
@@ -168,8 +170,13 @@ impl<B: Backend> Meta<B> {
 #[derive(Debug)]
 pub struct Saved<B: Backend = Dispatch> {
     pub(crate) name: Cow<'static, str>,
+    /// What this pass wants.
     pub(crate) needs: Few<bool>,
+    /// What the forward was told.
+    pub(crate) needed: Few<bool>,
     pub(crate) tensors: Few<Var<B>>,
+    pub(crate) slots: Few<bool>,
+    pub(crate) for_kernel: Few<FloatTensor<B>>,
     pub(crate) metas: Arc<Metas<B>>,
 }
 
@@ -200,7 +207,21 @@ impl<B: Backend> Saved<B> {
         std::array::from_fn(|_| tensors.next().expect("they were counted"))
     }
 
-    /// All saved tensors, for a forward that saves a different number from case to case.
+    /// The tensors given to [`Context::save_optional`], each at its place.
+    ///
+    /// # Panics
+    ///
+    /// If the number asked for is not the number of places.
+    pub fn optional_tensors<const K: usize>(self) -> [Option<Var<B>>; K] {
+        if self.slots.len() != K {
+            self.refuse_number(K);
+        }
+        let mut tensors = self.tensors.into_iter();
+        std::array::from_fn(|index| if self.slots[index] { tensors.next() } else { None })
+    }
+
+    /// All saved tensors, for a forward that saves a different number from case to case. What it saved
+    /// may depend on [`needed`](Self::needed), not on what this pass [needs](Self::needs).
     pub fn into_all_tensors(self) -> Vec<Var<B>> {
         self.tensors.into_vec()
     }
@@ -213,9 +234,29 @@ impl<B: Backend> Saved<B> {
         )
     }
 
-    /// Whether the gradient of input `index` is needed.
+    /// The tensors given to [`Context::save_for_kernel`], in that order.
+    ///
+    /// # Panics
+    ///
+    /// If the number asked for is not the number saved; and in `backward`, where there are none.
+    pub fn for_kernel<const K: usize>(&mut self) -> [FloatTensor<B>; K] {
+        let mut tensors = std::mem::take(&mut self.for_kernel).into_iter();
+        std::array::from_fn(|_| {
+            tensors.next().unwrap_or_else(|| {
+                panic!("{}: fewer than {K} tensors are saved for the kernel", self.name)
+            })
+        })
+    }
+
+    /// Whether this pass wants the gradient of input `index`. It may want fewer than the forward was
+    /// told of: see [`needed`](Self::needed).
     pub fn needs(&self, index: usize) -> bool {
         self.needs[index]
+    }
+
+    /// What [`Context::needs`] was when the forward ran: what the forward saved may depend on it.
+    pub fn needed(&self, index: usize) -> bool {
+        self.needed[index]
     }
 
     /// The shape of input `index`, saved or not: the shape that its gradient must have.

@@ -1,24 +1,24 @@
 //! The tape: what an operation on [`Var`]s leaves behind, and the sweep that turns it into
 //! derivatives.
 //!
-//! Burn's own graph is consumed by one backward pass and gives constants. This one is a plain,
-//! immutable value: it is read as often as one likes, its derivatives are again [`Var`]s with a
-//! place on it, and it is freed with the last `Var` that refers to it. Every derivative is written
-//! in terms of the operations that have one, so that the order is not limited; nothing nests, so
-//! that one backend type serves every order.
+//! Burn's own graph is consumed by one backward pass and gives constants. The tape is an immutable
+//! value: it can be read any number of times, its derivatives are [`Var`]s with a place on it, and it
+//! is freed with the last `Var` that refers to it. Every derivative is written in terms of operations
+//! that have one, so there is no highest order. Nothing nests, so one backend type serves every order.
 
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::panic::Location;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use burn::backend::Backend;
+use burn::backend::tensor::FloatTensor;
 use smallvec::{SmallVec, smallvec};
 
+use crate::scope::Scope;
 use crate::{Error, ErrorKind, Var};
 
 /// A list that most often has one or two entries, which then need no memory of their own. No more: what
@@ -30,112 +30,8 @@ type Many<T> = SmallVec<[T; 8]>;
 
 /// A new number, larger than all before: nodes in this order are in topological order.
 pub(crate) fn fresh() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
+    static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
-}
-
-thread_local! {
-    static RECORDING: Cell<bool> = const { Cell::new(true) };
-}
-
-/// Whether operations on this thread leave a trace.
-pub(crate) fn recording() -> bool {
-    RECORDING.get()
-}
-
-/// Turns recording on or off until it is dropped.
-#[derive(Debug)]
-pub(crate) struct Recording(bool);
-
-impl Recording {
-    pub(crate) fn set(on: bool) -> Self {
-        Self(RECORDING.replace(on))
-    }
-}
-
-impl Drop for Recording {
-    fn drop(&mut self) {
-        RECORDING.set(self.0);
-    }
-}
-
-thread_local! {
-    static WITHIN: std::cell::RefCell<Vec<(Cow<'static, str>, &'static str)>> = const { std::cell::RefCell::new(Vec::new()) };
-}
-
-/// Names the function whose body runs, for errors, until it is dropped.
-#[derive(Debug)]
-pub(crate) struct Within(());
-
-impl Within {
-    pub(crate) fn enter(name: Cow<'static, str>, part: &'static str) -> Self {
-        WITHIN.with_borrow_mut(|stack| stack.push((name, part)));
-        Self(())
-    }
-
-    /// An operation, and within which function's body it runs.
-    pub(crate) fn describe(operation: &str) -> Option<String> {
-        WITHIN.with_borrow(|stack| {
-            stack.last().map(|(name, part)| format!("{operation} (in the {part} of {name})"))
-        })
-    }
-}
-
-impl Drop for Within {
-    fn drop(&mut self) {
-        WITHIN.with_borrow_mut(Vec::pop);
-    }
-}
-
-thread_local! {
-    static ON_GRAPH: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Whether a body runs that Burn's graph records as a whole, or whose backward Burn runs: with the
-/// graph locked.
-pub(crate) fn on_graph() -> bool {
-    ON_GRAPH.get()
-}
-
-/// Says so until it is dropped.
-#[cfg(feature = "autodiff")]
-#[derive(Debug)]
-pub(crate) struct OnGraph(bool);
-
-#[cfg(feature = "autodiff")]
-impl OnGraph {
-    pub(crate) fn enter() -> Self {
-        Self(ON_GRAPH.replace(true))
-    }
-}
-
-#[cfg(feature = "autodiff")]
-impl Drop for OnGraph {
-    fn drop(&mut self) {
-        ON_GRAPH.set(self.0);
-    }
-}
-
-/// Runs `body` without recording it: its results are constants of the tape. The counterpart of
-/// `torch.no_grad` for [`Var`]s.
-///
-/// Burn's graph is not switched off: where it tracks a tensor, it goes on;
-/// [`detach`](Var::detach) cuts both.
-///
-/// ```
-/// # #[cfg(feature = "flex")] {
-/// use burn::tensor::{Device, Tensor};
-/// use burn_autograd_core::{Var, grad, without_recording};
-///
-/// let x = Tensor::<1>::from_floats([3.0], &Device::flex());
-/// // x·x with the first factor held constant.
-/// let dx = grad(|x: Var| without_recording(|| &x * 1.0) * x, x);
-/// assert_eq!(dx.into_scalar::<f32>(), 3.0);
-/// # }
-/// ```
-pub fn without_recording<T>(body: impl FnOnce() -> T) -> T {
-    let _off = Recording::set(false);
-    body()
 }
 
 /// What a node's backward is given.
@@ -144,7 +40,7 @@ pub(crate) struct Arrived<'a, B: Backend> {
     node: &'a Arc<Node<B>>,
     /// The gradient of each output; `None` where it was not used.
     pub(crate) grads: Few<Option<Var<B>>>,
-    /// Which parents' gradients lead to something that is asked for.
+    /// Which parents' gradients lead to something that this sweep is asked for.
     pub(crate) needs: &'a [bool],
 }
 
@@ -167,15 +63,19 @@ impl<B: Backend> Arrived<'_, B> {
 
 type Backward<B> = Box<dyn Fn(Arrived<'_, B>) -> Result<Few<Option<Var<B>>>, Error> + Send + Sync>;
 
-/// One recorded operation.
+/// One recorded operation, or a variable.
 pub(crate) struct Node<B: Backend> {
     id: u64,
     pub(crate) name: Cow<'static, str>,
     pub(crate) place: &'static Location<'static>,
     pub(crate) parents: Few<Option<Edge<B>>>,
     outputs: usize,
-    /// `None` for a leaf.
+    /// `None` where a tape starts.
     backward: Option<Backward<B>>,
+    /// Whether somebody may still ask for derivatives with respect to this variable.
+    open: AtomicBool,
+    /// What the variable is on Burn's graph.
+    anchor: Option<FloatTensor<B>>,
 }
 
 impl<B: Backend> fmt::Debug for Node<B> {
@@ -214,18 +114,56 @@ impl<B: Backend> Clone for Edge<B> {
 }
 
 impl<B: Backend> Edge<B> {
-    /// The start of a tape.
     #[track_caller]
-    pub(crate) fn leaf() -> Self {
-        let node = Node {
+    fn new(
+        name: impl Into<Cow<'static, str>>,
+        parents: Few<Option<Self>>,
+        outputs: usize,
+        backward: Option<Backward<B>>,
+    ) -> Node<B> {
+        Node {
             id: fresh(),
-            name: "leaf".into(),
+            name: name.into(),
             place: Location::caller(),
-            parents: Few::new(),
-            outputs: 1,
-            backward: None,
-        };
+            parents,
+            outputs,
+            backward,
+            open: AtomicBool::new(false),
+            anchor: None,
+        }
+    }
+
+    fn of(node: Node<B>) -> Self {
         Self { node: Arc::new(node), output: 0 }
+    }
+
+    /// A variable: the start of a tape, or, inside a function that is itself differentiated, a child
+    /// of another variable. [Open](Self::close) until it is closed.
+    #[track_caller]
+    pub(crate) fn leaf(outer: Option<Self>) -> Self {
+        Self::leaf_at(outer, Location::caller())
+    }
+
+    pub(crate) fn leaf_at(outer: Option<Self>, place: &'static Location<'static>) -> Self {
+        let backward: Option<Backward<B>> = match outer {
+            Some(_) => {
+                Some(Box::new(|mut arrived: Arrived<'_, B>| Ok(smallvec![Some(arrived.grad())])))
+            }
+            None => None,
+        };
+        let parents = outer.map_or_else(Few::new, |outer| smallvec![Some(outer)]);
+        let mut node = Self::new("leaf", parents, 1, backward);
+        node.place = place;
+        node.open.store(true, Ordering::Relaxed);
+        Self::of(node)
+    }
+
+    /// A tensor that Burn tracks: a tape starts here, and Burn's graph goes on.
+    #[track_caller]
+    pub(crate) fn anchor(tracked: FloatTensor<B>) -> Self {
+        let mut node = Self::new("tracked", Few::new(), 1, None);
+        node.anchor = Some(tracked);
+        Self::of(node)
     }
 
     /// An operation on `parents`, of which at least one has a place.
@@ -236,15 +174,62 @@ impl<B: Backend> Edge<B> {
         outputs: usize,
         backward: impl Fn(Arrived<'_, B>) -> Result<Few<Option<Var<B>>>, Error> + Send + Sync + 'static,
     ) -> Self {
-        let node = Node {
-            id: fresh(),
-            name: name.into(),
-            place: Location::caller(),
-            parents,
-            outputs,
-            backward: Some(Box::new(backward)),
-        };
-        Self { node: Arc::new(node), output: 0 }
+        Self::of(Self::new(name, parents, outputs, Some(Box::new(backward))))
+    }
+
+    /// Says that nobody will ask for derivatives with respect to this variable any more.
+    pub(crate) fn close(&self) {
+        self.node.open.store(false, Ordering::Relaxed);
+    }
+
+    /// What this is on Burn's graph, if it is that and nothing else.
+    #[cfg(feature = "autodiff")]
+    pub(crate) fn anchored(&self) -> Option<&FloatTensor<B>> {
+        self.node.anchor.as_ref()
+    }
+}
+
+/// What some results depend on.
+#[derive(Debug)]
+pub(crate) struct Sources<B: Backend> {
+    /// Tensors that Burn tracks.
+    pub(crate) anchors: Vec<Edge<B>>,
+    /// The oldest open variable: its number, and its place.
+    open: Option<(u64, &'static Location<'static>)>,
+}
+
+impl<B: Backend> Sources<B> {
+    pub(crate) fn of<'a>(results: impl IntoIterator<Item = &'a Var<B>>) -> Self {
+        let mut found = Self { anchors: Vec::new(), open: None };
+        let mut seen: HashSet<u64, BuildHasherDefault<Number>> = HashSet::default();
+        let mut pending: Many<&Arc<Node<B>>> =
+            results.into_iter().filter_map(|result| Some(&result.edge()?.node)).collect();
+        while let Some(node) = pending.pop() {
+            if !seen.insert(node.id) {
+                continue;
+            }
+            if node.anchor.is_some() {
+                found.anchors.push(Edge { node: node.clone(), output: 0 });
+            }
+            let older = found.open.is_none_or(|(oldest, _)| node.id < oldest);
+            if older && node.open.load(Ordering::Relaxed) {
+                found.open = Some((node.id, node.place));
+            }
+            pending.extend(node.parents.iter().flatten().map(|edge| &edge.node));
+        }
+        // The same order in every run.
+        found.anchors.sort_unstable_by_key(|edge| edge.node.id);
+        found
+    }
+
+    /// The place of an open variable that is older than a number.
+    pub(crate) fn opened_before(&self, mark: u64) -> Option<&'static Location<'static>> {
+        self.open.filter(|(id, _)| *id < mark).map(|(_, place)| place)
+    }
+
+    /// Whether somebody outside of what began with a number may ask for a derivative.
+    pub(crate) fn matter(&self, mark: u64) -> bool {
+        self.opened_before(mark).is_some() || !self.anchors.is_empty()
     }
 }
 
@@ -253,64 +238,95 @@ impl<B: Backend> Edge<B> {
 ///
 /// With `record` the result is on the tape itself.
 pub(crate) fn sweep<B: Backend>(
-    roots: Vec<(Edge<B>, Var<B>)>,
+    roots: impl IntoIterator<Item = (Edge<B>, Var<B>)>,
     wanted: &[Edge<B>],
     record: bool,
 ) -> Result<Vec<Option<Var<B>>>, Error> {
     let (edges, cotangents): (Few<Edge<B>>, Few<Var<B>>) = roots.into_iter().unzip();
-    let reached = Reached::from(&edges);
-    let mut asked = many(reached.slots, false);
-    let wanted: Few<Option<usize>> = wanted.iter().map(|edge| reached.slot(edge)).collect();
-    wanted.iter().flatten().for_each(|&slot| asked[slot] = true);
-    // Which nodes lead to something that is asked for.
-    let mut leads = many(reached.nodes.len(), false);
-    let is_on_the_way = |leads: &[bool], edge: &Edge<B>| {
-        let position = reached.positions[&edge.node.id];
-        leads[position] || asked[reached.nodes[position].1 + edge.output]
-    };
-    for (position, (node, _)) in reached.nodes.iter().enumerate() {
-        leads[position] = node.parents.iter().flatten().any(|edge| is_on_the_way(&leads, edge));
+    Sweep::new(&edges, wanted).run(cotangents, record)
+}
+
+/// The way from some roots back to what is wanted, which can be gone with any number of cotangents.
+pub(crate) struct Sweep<'a, B: Backend> {
+    roots: &'a [Edge<B>],
+    reached: Reached<'a, B>,
+    wanted: Few<Option<usize>>,
+    /// Of the slots.
+    asked: Many<bool>,
+    /// Which nodes lead to something that is asked for.
+    leads: Many<bool>,
+}
+
+impl<'a, B: Backend> Sweep<'a, B> {
+    pub(crate) fn new(roots: &'a [Edge<B>], wanted: &[Edge<B>]) -> Self {
+        let reached = Reached::from(roots);
+        let mut asked = many(reached.slots, false);
+        let wanted: Few<Option<usize>> = wanted.iter().map(|edge| reached.slot(edge)).collect();
+        wanted.iter().flatten().for_each(|&slot| asked[slot] = true);
+        let leads = many(reached.nodes.len(), false);
+        let mut way = Self { roots, reached, wanted, asked, leads };
+        for position in 0..way.leads.len() {
+            let mut parents = way.reached.nodes[position].0.parents.iter().flatten();
+            way.leads[position] = parents.any(|edge| way.is_on_the_way(edge));
+        }
+        way
     }
 
-    let mut grads: Many<Option<Var<B>>> = (0..reached.slots).map(|_| None).collect();
-    let add = |place: &mut Option<Var<B>>, grad: Var<B>| {
-        *place = Some(match place.take() {
-            Some(sum) => sum + grad,
-            None => grad,
-        });
-    };
-    let _mode = Recording::set(record);
-    for (edge, cotangent) in edges.iter().zip(cotangents) {
-        let slot = reached.slot(edge).expect("it starts from the roots");
-        add(&mut grads[slot], cotangent);
+    fn is_on_the_way(&self, edge: &Edge<B>) -> bool {
+        let position = self.reached.positions[&edge.node.id];
+        self.leads[position] || self.asked[self.reached.nodes[position].1 + edge.output]
     }
-    for (position, (node, first)) in reached.nodes.iter().enumerate().rev() {
-        let outputs = *first..*first + node.outputs;
-        let Some(backward) = node.backward.as_ref().filter(|_| leads[position]) else { continue };
-        if grads[outputs.clone()].iter().all(Option::is_none) {
-            continue;
+
+    /// Goes the way with a cotangent for each root.
+    pub(crate) fn run(
+        &self,
+        cotangents: impl IntoIterator<Item = Var<B>>,
+        record: bool,
+    ) -> Result<Vec<Option<Var<B>>>, Error> {
+        let mut grads: Many<Option<Var<B>>> = (0..self.reached.slots).map(|_| None).collect();
+        let add = |place: &mut Option<Var<B>>, grad: Var<B>| {
+            *place = Some(match place.take() {
+                Some(sum) => sum + grad,
+                None => grad,
+            });
+        };
+        let _scope = Scope::recording(record);
+        for (edge, cotangent) in self.roots.iter().zip(cotangents) {
+            let slot = self.reached.slot(edge).expect("it starts from the roots");
+            add(&mut grads[slot], cotangent);
         }
-        let arrived: Few<_> = outputs
-            .map(|slot| if asked[slot] { grads[slot].clone() } else { grads[slot].take() })
-            .collect();
-        let needs: Few<_> = node
-            .parents
-            .iter()
-            .map(|edge| edge.as_ref().is_some_and(|edge| is_on_the_way(&leads, edge)))
-            .collect();
-        let finite = crate::anomaly::enabled()
-            .then(|| arrived.iter().flatten().all(crate::anomaly::is_finite));
-        let passed = backward(Arrived { node, grads: arrived, needs: &needs })?;
-        for (index, (parent, grad)) in node.parents.iter().zip(passed).enumerate() {
-            let (Some(parent), Some(grad), true) = (parent, grad, needs[index]) else { continue };
-            if finite == Some(true) && !crate::anomaly::is_finite(&grad) {
-                return Err(crate::anomaly::error(node.name.clone(), index, node.place));
+        for (position, (node, first)) in self.reached.nodes.iter().enumerate().rev() {
+            let outputs = *first..*first + node.outputs;
+            let Some(backward) = node.backward.as_ref().filter(|_| self.leads[position]) else {
+                continue;
+            };
+            if grads[outputs.clone()].iter().all(Option::is_none) {
+                continue;
             }
-            let slot = reached.slot(parent).expect("a parent is reached with its child");
-            add(&mut grads[slot], grad);
+            let arrived: Few<_> = outputs
+                .map(|slot| if self.asked[slot] { grads[slot].clone() } else { grads[slot].take() })
+                .collect();
+            let needs: Few<_> = node
+                .parents
+                .iter()
+                .map(|edge| edge.as_ref().is_some_and(|edge| self.is_on_the_way(edge)))
+                .collect();
+            let finite = crate::anomaly::enabled()
+                .then(|| arrived.iter().flatten().all(crate::anomaly::is_finite));
+            let passed = backward(Arrived { node, grads: arrived, needs: &needs })?;
+            for (index, (parent, grad)) in node.parents.iter().zip(passed).enumerate() {
+                let (Some(parent), Some(grad), true) = (parent, grad, needs[index]) else {
+                    continue;
+                };
+                if finite == Some(true) && !crate::anomaly::is_finite(&grad) {
+                    return Err(crate::anomaly::error(node.name.clone(), index, Some(node.place)));
+                }
+                let slot = self.reached.slot(parent).expect("a parent is reached with its child");
+                add(&mut grads[slot], grad);
+            }
         }
+        Ok(self.wanted.iter().map(|slot| slot.and_then(|slot| grads[slot].clone())).collect())
     }
-    Ok(wanted.iter().map(|slot| slot.and_then(|slot| grads[slot].clone())).collect())
 }
 
 /// Everything that some places of the tape depend on, these included.
@@ -371,26 +387,6 @@ impl Hasher for Number {
 
 fn many<T: Clone>(count: usize, value: T) -> Many<T> {
     smallvec![value; count]
-}
-
-/// The name of an operation, made before the first of `leaves`, that a variable depends on.
-///
-/// A transform gives tensors: what came from outside, by a variable that is being differentiated
-/// there, would be lost without a word.
-pub(crate) fn older<B: Backend>(outputs: &[Var<B>], leaves: &[Edge<B>]) -> Option<String> {
-    let first = leaves.iter().map(|leaf| leaf.node.id).min()?;
-    let mut seen: HashSet<u64, BuildHasherDefault<Number>> = HashSet::default();
-    let mut pending: Many<&Arc<Node<B>>> =
-        outputs.iter().filter_map(|output| Some(&output.edge()?.node)).collect();
-    while let Some(node) = pending.pop() {
-        if node.id < first {
-            return Some(node.name.clone().into_owned());
-        }
-        if seen.insert(node.id) {
-            pending.extend(node.parents.iter().flatten().map(|edge| &edge.node));
-        }
-    }
-    None
 }
 
 pub(crate) fn not_on_tape(operation: &'static str, argument: String) -> Error {

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use burn::backend::DispatchTensor;
-use burn_autograd_core::{Gradient, Tensors, Var, Vars};
+use burn_autograd_core::{Gradient, OrPanic as _, Tensors, Var, Vars};
 
 type Erased = dyn Fn(Vec<DispatchTensor>) -> Vec<DispatchTensor> + Send + Sync;
 
@@ -64,7 +64,7 @@ impl Subject {
                 let outputs = below(inputs.to_vec());
                 let inputs: Vec<&Var> = inputs.iter().collect();
                 let gradients = Gradient::of(&outputs).cotangents(cotangents).wrt_all(&inputs);
-                let gradients = gradients.unwrap_or_else(|error| panic!("{error}"));
+                let gradients = gradients.or_panic();
                 let zeros = inputs.iter().map(|input| input.zeros_like());
                 gradients.into_iter().zip(zeros).map(|(g, zero)| g.unwrap_or(zero)).collect()
             });
@@ -73,8 +73,7 @@ impl Subject {
         let body = Arc::new(body);
         Self::from_parts(inputs, move |inputs| {
             let body = body.clone();
-            burn_autograd_core::evaluate_all(move |vars| body(vars), inputs)
-                .unwrap_or_else(|error| panic!("{error}"))
+            burn_autograd_core::evaluate(move |vars| body(vars), inputs)
         })
     }
 

@@ -172,8 +172,8 @@ impl Case {
         self
     }
 
-    /// Declares that no output depends on any input near the point, as those of `floor` do not: that the
-    /// gradient is zero is then what is to be proven. Otherwise an operation of whose cases none depends
+    /// Declares that no output depends on any input near the point, as those of `floor` do not: the check
+    /// is then that the gradient is zero. Otherwise an operation of whose cases none depends
     /// on an input is unchecked.
     #[must_use]
     pub fn constant(mut self) -> Self {
@@ -299,8 +299,8 @@ impl Suite {
         self
     }
 
-    /// A device that computes in `f64`. What is checked in `f32` is compared with the gradient that is
-    /// proven there.
+    /// A device that computes in `f64`. What is checked in `f32` is compared with the
+    /// gradient that is verified there.
     #[must_use]
     pub fn reference(mut self, device: &Device) -> Self {
         self.reference = Some(device.clone());
@@ -318,12 +318,12 @@ impl Suite {
     /// Runs every case on every backend, in the order of the backends, and gives each record as soon
     /// as it is there.
     pub fn run(&self, backends: &[Backend], mut report: impl FnMut(Entry)) {
-        // What was proven on the reference, to be used for every `f32` backend.
+        // What was verified on the reference, to be used for every `f32` backend.
         let mut proven: HashMap<(usize, u8), Reference> = HashMap::new();
         for backend in backends {
             let calibration = OnceCell::new();
             for &dtype in &backend.dtypes {
-                // Why what was proven of an operation says nothing, as long as that is so of each case.
+                // Why the checks of an operation say nothing, as long as that is so of each case.
                 let mut idle: HashMap<(&str, u8), Option<Idle>> = HashMap::new();
                 for (number, case) in self.cases.iter().enumerate() {
                     for &order in &self.orders {
@@ -412,7 +412,7 @@ impl Suite {
         }
     }
 
-    /// The proof in double precision, and what was proven if that suffices.
+    /// The check in double precision, and what it established if that suffices.
     fn prove(&self, stage: &Stage<'_>, place: &Place<'_>) -> (Record, Option<Proven>) {
         let settings = self.settings(stage, DType::F64);
         let (record, proven) = prove(place, &stage.inputs, &settings, stage.case.entries);

@@ -1,6 +1,7 @@
 //! The gradient-check cases of every operation: what `cargo xtask gradcheck` runs.
 
 use burn::tensor::Tensor;
+use burn_autograd_core::Var;
 use burn_autograd_gradcheck::suite::{Case, draw};
 use burn_autograd_gradcheck::{Intrinsic, SplitMix64, Subject};
 
@@ -85,19 +86,19 @@ pub(crate) const EMPTY: &str = "Burn 0.22.1's fusion loses results that are queu
                                 the checker queues some";
 
 type Forward<const D: usize> = fn(Tensor<D>) -> Tensor<D>;
-type Product<const D: usize> = fn(Tensor<D>, Tensor<D>) -> Tensor<D>;
+type OnVariables = fn(Var) -> Var;
 
-/// One case of a unary operation.
+/// One case of a unary operation, on tensors and on variables.
 pub(crate) fn unary<const D: usize>(
     op: &str,
     shape: [usize; D],
-    (function, vjp): (Forward<D>, Product<D>),
+    (function, on_variables): (Forward<D>, OnVariables),
     domain: Domain,
     random: &mut SplitMix64,
 ) -> Case {
     let inputs = draw(random, &[&shape], domain.range, domain.kinks, 2.0 * FIRST_STEP);
     Case::new(op, format!("{shape:?}"), Subject::new(function), inputs)
-        .vjp(Subject::product(vjp))
+        .vjp(Subject::derivative::<Tensor<D>, Tensor<D>>(on_variables, 2))
         .first_step(FIRST_STEP)
         .intrinsics(domain.intrinsics)
 }
@@ -106,23 +107,23 @@ pub(crate) fn unary<const D: usize>(
 /// register, several ranks, empty, a row and a column of even length (of views of those Burn's fusion
 /// computes wrongly).
 macro_rules! unary_cases {
-    ($op:literal, $function:path, $vjp:path, $domain:expr) => {
+    ($op:literal, $function:path, $on_variables:expr, $domain:expr) => {
         /// The cases of this operation.
         pub(crate) fn cases(
             random: &mut burn_autograd_gradcheck::SplitMix64,
         ) -> Vec<burn_autograd_gradcheck::suite::Case> {
             use crate::check::unary;
             vec![
-                unary($op, [1], ($function, $vjp), $domain, random),
-                unary($op, [7], ($function, $vjp), $domain, random),
-                unary($op, [67], ($function, $vjp), $domain, random),
-                unary($op, [2, 3], ($function, $vjp), $domain, random),
-                unary($op, [8, 1], ($function, $vjp), $domain, random),
-                unary($op, [2, 3, 2], ($function, $vjp), $domain, random),
-                unary($op, [1, 2, 1, 3], ($function, $vjp), $domain, random),
-                unary($op, [0], ($function, $vjp), $domain, random),
-                unary($op, [3, 0], ($function, $vjp), $domain, random),
-                unary($op, [1, 8], ($function, $vjp), $domain, random),
+                unary($op, [1], ($function, $on_variables), $domain, random),
+                unary($op, [7], ($function, $on_variables), $domain, random),
+                unary($op, [67], ($function, $on_variables), $domain, random),
+                unary($op, [2, 3], ($function, $on_variables), $domain, random),
+                unary($op, [8, 1], ($function, $on_variables), $domain, random),
+                unary($op, [2, 3, 2], ($function, $on_variables), $domain, random),
+                unary($op, [1, 2, 1, 3], ($function, $on_variables), $domain, random),
+                unary($op, [0], ($function, $on_variables), $domain, random),
+                unary($op, [3, 0], ($function, $on_variables), $domain, random),
+                unary($op, [1, 8], ($function, $on_variables), $domain, random),
             ]
         }
     };

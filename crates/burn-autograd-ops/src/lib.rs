@@ -22,7 +22,7 @@
 //! formulas of the CPU kernels, `flex.rs`, `ndarray.rs` and `cube.rs` the backends that gain from a
 //! kernel, `check.rs` the cases on which the gradient is proven. Where one of them would be long it is
 //! several: [`lu`] has a folder `kernel`, and [`cross_entropy`](mod@cross_entropy) its options, arguments,
-//! functions, methods and `_vjp` apart.
+//! functions and methods apart.
 //!
 //! `f16` and `bf16` are computed in `f32` on Flex, and each result is rounded once. Second derivatives are
 //! made of Burn's own operations, which round each step to the data type.
@@ -32,8 +32,8 @@
 //! An operation is a backend extension trait, for example
 //! [`LegendreP3Ops`](legendre_p3::LegendreP3Ops). Its default bodies are the specification, so that
 //! a backend without a kernel is an empty `impl`. The gradient of each operation is itself
-//! differentiable: its `_vjp` function gives a gradient that is tracked. Functions panic on bad arguments,
-//! as Burn's do; their `try_` forms return an error, also where a singular matrix makes a result NaN.
+//! differentiable, to any order: `vjp(|x: Var| x.legendre_p3(), x)`. Functions panic on bad arguments, as
+//! Burn's do; their `try_` forms return an error, also where a singular matrix makes a result NaN.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![cfg_attr(
     feature = "ndarray",

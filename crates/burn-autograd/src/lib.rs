@@ -49,7 +49,7 @@ pub mod wgpu;
 pub mod prelude {
     pub use burn_autograd_core::{
         Context, Function, Gradient, Saved, Var, evaluate, grad, hessian, hvp, jacobian, jvp,
-        nth_derivative, value_and_grad, vjp,
+        nth_derivative, value_and_grad, value_and_grad_aux, vjp,
     };
     #[cfg(feature = "autodiff")]
     pub use burn_autograd_core::{retain_grad, with_hook};

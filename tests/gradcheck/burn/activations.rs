@@ -13,6 +13,7 @@ use burn_autograd::gradcheck::suite::{Case, draw};
 use super::{case, uniform};
 
 type Unary = fn(Tensor<2>) -> Tensor<2>;
+type Along = fn(Tensor<3>, usize) -> Tensor<3>;
 
 pub(super) fn cases(random: &mut SplitMix64) -> Vec<Case> {
     // Each function with its kinks, which inputs keep twice the largest step away from.
@@ -54,7 +55,7 @@ pub(super) fn cases(random: &mut SplitMix64) -> Vec<Case> {
             case(op, rest, inputs, function)
         })
         .collect();
-    let along: [(&str, fn(Tensor<3>, usize) -> Tensor<3>); 5] = [
+    let along: [(&str, Along); 5] = [
         ("softmax", |x, dim| softmax(x, dim)),
         ("softmin", |x, dim| softmin(x, dim)),
         ("log_softmax", |x, dim| log_softmax(x, dim)),

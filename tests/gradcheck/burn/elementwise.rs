@@ -150,7 +150,7 @@ fn binary(random: &mut SplitMix64) -> Vec<Case> {
     let away = |random: &mut SplitMix64, shapes: &[&[usize]]| {
         draw(random, shapes, (-2.0, 2.0), &[0.0], 0.5)
     };
-    let scalars: [(&str, &str, fn(Tensor<2>) -> Tensor<2>); 5] = [
+    let scalars: [(&str, &str, Unary); 5] = [
         ("add_scalar", "⅓", |x| x.add_scalar(1.0 / 3.0)),
         ("sub_scalar", "⅓", |x| x.sub_scalar(1.0 / 3.0)),
         ("mul_scalar", "⅓", |x| x.mul_scalar(1.0 / 3.0)),

@@ -96,7 +96,8 @@ fn largest(random: &mut SplitMix64) -> Vec<Case> {
         .into_iter()
         .map(|(op, name, function)| case(op, name, vec![distinct(random, &[2, 4, 3])], function))
         .collect();
-    let whole: [(&str, fn(Tensor<2>) -> Tensor<1>); 3] =
+    type Reduction = fn(Tensor<2>) -> Tensor<1>;
+    let whole: [(&str, Reduction); 3] =
         [("max", |x| x.max()), ("min", |x| x.min()), ("max_abs", |x| x.max_abs())];
     for (op, function) in whole {
         cases.push(case(op, "3×4", vec![sizes_apart(random, &[3, 4])], function));

@@ -47,8 +47,8 @@ const EXPLAINED: &[(&str, &str)] = &[
 /// The column of a record. What is before a colon says which of several checks the record is of.
 pub(super) fn check_of(record: &str) -> &'static str {
     let name = match record.split_once(": ") {
-        Some((label, _)) if label == "order 2" => "order 2",
-        Some((label, check)) if label == "order 1" => check,
+        Some(("order 2", _)) => "order 2",
+        Some(("order 1", check)) => check,
         Some((label, _)) if label.starts_with("point ") => "points",
         Some(_) => "sizes",
         None => record,

@@ -71,10 +71,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     let kernels = if *kernel { ", kernel.rs and cube.rs" } else { "" };
     println!(
         "\n`cargo xtask gradcheck {name}` fails until {OPERATIONS}/{name}/spec.rs has a backward: fill \
-         in `gradients`. Until then the example of `{name}_vjp` fails, too. Then put your formula in \
-         place of the one that stands in mod.rs, spec.rs{kernels}, and choose in check.rs where to \
-         prove it."
+         in `gradients`. Then put your formula in place of the one that stands in mod.rs, \
+         spec.rs{kernels}, and choose in check.rs where to check it."
     );
+    if *kernel {
+        println!("A backend that has a kernel for the gradient overrides `{name}_backward`.");
+    }
     Ok(ExitCode::SUCCESS)
 }
 

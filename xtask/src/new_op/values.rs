@@ -18,7 +18,6 @@ pub(super) fn values(arguments: &Arguments) -> Values {
         names.iter().map(|name| each(name)).collect::<Vec<_>>().join(", ")
     };
     let typed = |names: &[String], of: &str| list(names, &|name| format!("{name}: {of}"));
-    let named = |names: &[String]| list(names, &|name| format!("(\"{name}\", &{name})"));
     let one_or = |one: bool, single: &str, several: String| {
         if one { single.to_owned() } else { several }
     };
@@ -27,16 +26,17 @@ pub(super) fn values(arguments: &Arguments) -> Values {
     values.flag("kernel", arguments.kernel);
     values.flag("one_input", one_input);
     values.flag("one_output", one_output);
-    values.flag("floats_in_gradients_alone", one_output && !one_input);
-    // Clippy's limit is seven; a kernel has another one for the data type.
-    values.flag("wide", n + m + 1 > 7);
+    // Clippy's limit is seven; a kernel has arguments for the outputs and the data type, too.
+    let of_kernel = if arguments.kernel { m + 1 } else { 0 };
+    values.flag("wide", n + of_kernel > 7);
     values.set("name", name);
     values.set("rule", rule);
-    values.set("ops", &*ops);
+    values.set("ops", ops);
     values.set("method", method);
     values.set("n", n.to_string());
     values.set("m", m.to_string());
     values.set("floats_output", if one_output { "" } else { "Floats, " });
+    values.set("floats", if one_output && !arguments.kernel { "" } else { "Floats, " });
 
     // Names and types.
     values.set("inputs", inputs.join(", "));
@@ -48,26 +48,24 @@ pub(super) fn values(arguments: &Arguments) -> Values {
     values.set("inputs_by_reference", list(inputs, &|x| format!("&{x}")));
     values.set("outputs_by_reference", list(outputs, &|y| format!("&{y}")));
     values.set("primitive_inputs", typed(inputs, "FloatTensor<Self>"));
-    values.set("primitive_grads", typed(&grads, "FloatTensor<Self>"));
     values.set("tensor_inputs", typed(inputs, "Tensor<D>"));
-    values.set("tensor_grads", typed(&grads, "Tensor<D>"));
     values.set("spec_inputs", typed(inputs, "FloatTensor<B>"));
-    let primitives = |one| if one { "FloatTensor<Self>" } else { "Floats<Self>" };
-    values.set("primitive_outputs", primitives(one_output));
-    values.set("primitive_gradients", primitives(one_input));
+    let primitive_outputs = if one_output { "FloatTensor<Self>" } else { "Floats<Self>" };
+    values.set("primitive_outputs", primitive_outputs);
     values.set("spec_outputs", if one_output { "FloatTensor<B>" } else { "Floats<B>" });
     values.set("tensor_outputs", one_or(one_output, "Tensor<D>", format!("[Tensor<D>; {m}]")));
-    values.set("tensor_gradients", one_or(one_input, "Tensor<D>", format!("[Tensor<D>; {n}]")));
+    values.set("case_inputs", one_or(one_input, "Tensor<D>", format!("[Tensor<D>; {n}]")));
     values.set("method_outputs", one_or(one_output, "Self", format!("[Self; {m}]")));
     values.set("sized", if one_output { "" } else { ": Sized" });
     let others =
         |each: &dyn Fn(&str) -> String| -> String { inputs[1..].iter().map(|x| each(x)).collect() };
     values.set("other_inputs", others(&|x| format!(", {x}: Self")));
     values.set("others", others(&|x| format!(", {x}")));
-    values.set("named_inputs", named(inputs));
-    values.set("named_grads", named(&grads));
-    let shapes = list(&inputs[1..], &|x| format!("(\"{x}\", {x}.shape())"));
-    values.set("named_shapes", format!("(\"{}\", self.shape()), {shapes}", inputs[0]));
+    values.set("named_inputs", list(inputs, &|x| format!("(\"{x}\", &{x})")));
+    values.set("tensor_shapes", list(inputs, &|x| format!("(\"{x}\", {x}.shape())")));
+    let own = |x: &str| if x == inputs[0] { "self".to_owned() } else { x.to_owned() };
+    values.set("named_vars", list(inputs, &|x| format!("(\"{x}\", &{})", own(x))));
+    values.set("var_shapes", list(inputs, &|x| format!("(\"{x}\", {}.shape())", own(x))));
     values.set(
         "unpack_inputs",
         one_or(
@@ -76,18 +74,8 @@ pub(super) fn values(arguments: &Arguments) -> Values {
             format!("let [{0}] = [{0}].map(Tensor::into_dispatch);", inputs.join(", ")),
         ),
     );
-    let check_grads = list(&grads, &|grad| grad.to_owned());
-    values.set(
-        "check_grads",
-        one_or(one_output, "grad: Tensor<D>", format!("[{check_grads}]: [Tensor<D>; {m}]")),
-    );
 
     // Formulas.
-    let applied = format!("<Autodiff<Self> as {ops}>::{name}({})", inputs.join(", "));
-    values.set(
-        "applied_on_autodiff",
-        if one_output { format!("[{applied}]") } else { format!("{applied}.into_array()") },
-    );
     let spec_formula = |(k, y): (usize, &String)| {
         let power = |x: &str, power| product(&format!("&{x}"), power);
         format!("let {y} = {};", formulas.code(k, power, |factor| format!("{factor}.0")))
@@ -133,12 +121,6 @@ pub(super) fn values(arguments: &Arguments) -> Values {
     );
     let differ = "the arguments differ in shape, data type or device, or ";
     values.set("refused", if one_input { "" } else { differ });
-    let gradients_refused = "; and if the arguments differ in shape, data type or device";
-    values.set("gradients_refused", if one_input { gradients_refused } else { "" });
-    values.set("each_input", if one_input { "`x`" } else { "each input" });
-    let pairs =
-        grads.iter().enumerate().map(|(k, grad)| format!("`{grad}` is {}", formulas.grad(k)));
-    values.set("grads_are", pairs.collect::<Vec<_>>().join(", "));
     values.set("of_first", if one_input { "" } else { " of the first input" });
     example_values(&mut values, &formulas);
     values
@@ -198,31 +180,24 @@ fn kernel_values(values: &mut Values, formulas: &Formulas) {
     values.set("cube_arguments", arguments.join("\n"));
 }
 
-/// The examples of the documentation, at x = 1 and x = −2.
+/// The example of the documentation, at x = 1 and x = −2.
 fn example_values(values: &mut Values, formulas: &Formulas) {
     const POINTS: [f64; 2] = [1.0, -2.0];
-    let (n, m) = (formulas.inputs.len(), formulas.outputs.len());
+    let n = formulas.inputs.len();
     let x = |i: usize| if i + 1 == n { "x" } else { "x.clone()" };
     let input = |i: usize| if i == 0 { x(i).to_owned() } else { format!("{} * 2.0", x(i)) };
     values.set("example_inputs", (0..n).map(input).collect::<Vec<_>>().join(", "));
-    let pattern = |names: &[String]| match names {
+    let pattern = match &*formulas.outputs {
         [one] => one.clone(),
         several => format!("[{}]", several.join(", ")),
     };
-    let assertions = |names: &[String], value: &dyn Fn(usize, f64) -> f64| {
-        let assertion = |(index, name): (usize, &String)| {
-            let expected = POINTS.map(|x| format!("{:?}", value(index, x))).join(", ");
-            format!("/// assert_eq!({name}.to_data().try_to_vec::<f32>().unwrap(), [{expected}]);")
-        };
-        names.iter().enumerate().map(assertion).collect::<Vec<_>>().join("\n")
+    values.set("example_outputs", pattern);
+    let assertion = |(k, y): (usize, &String)| {
+        let expected = POINTS.map(|x| format!("{:?}", formulas.value(k, x))).join(", ");
+        format!("/// assert_eq!({y}.to_data().try_to_vec::<f32>().unwrap(), [{expected}]);")
     };
-    values.set("example_outputs", pattern(&formulas.outputs));
-    values.set("example_asserts", assertions(&formulas.outputs, &|k, x| formulas.value(k, x)));
-    let gradients: Vec<String> = formulas.inputs.iter().map(|x| format!("d{x}")).collect();
-    values.set("example_gradients", pattern(&gradients));
-    values.set("example_gradient_asserts", assertions(&gradients, &|i, x| formulas.slope(i, x)));
-    let grads: Vec<_> = (1..=m).map(|k| if k == m { "grad" } else { "grad.clone()" }).collect();
-    values.set("example_grads", grads.join(", "));
+    let assertions: Vec<_> = formulas.outputs.iter().enumerate().map(assertion).collect();
+    values.set("example_asserts", assertions.join("\n"));
 }
 
 #[cfg(test)]

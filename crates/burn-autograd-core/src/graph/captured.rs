@@ -1,19 +1,20 @@
 //! Ordinary tensor code as a function of variables: recorded, compared with itself, and computed
 //! again wherever it is called.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::backend::ir::{ActivationOperationIr as A, OperationIr as O};
 use burn::backend::{AutodiffBackend, Dispatch, DispatchTensor, TensorMetadata};
-use burn::module::Module;
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{DType, Tensor, TensorData};
 
-use super::Graph;
 use super::replay::{Constants, Replay, constant};
-use crate::call::without_autodiff;
-use crate::{Error, ErrorKind, Tensors, Var, Vars, check};
+use super::{Graph, GraphTensor, Role};
+use crate::tracking::{is_tracked, without_autodiff};
+use crate::{Error, ErrorKind, OrPanic as _, Tensors, Var, Vars, check};
 
 /// Ordinary tensor code as a function of variables, which the transforms differentiate to any order.
 ///
@@ -21,7 +22,7 @@ use crate::{Error, ErrorKind, Tensors, Var, Vars, check};
 /// everything is computed in the data type of the arguments, whatever the code was written for.
 pub struct Captured<I, O> {
     graph: Graph,
-    constants: Arc<Mutex<Vec<Constants>>>,
+    constants: Arc<Mutex<Vec<Arc<Constants>>>>,
     types: PhantomData<fn(I) -> O>,
 }
 
@@ -81,12 +82,16 @@ pub fn capture<In: Tensors, Out: Tensors>(
     at: In,
 ) -> Result<Captured<In, Out>, Error> {
     let tensors: Vec<_> = at.into_dispatch().into_iter().map(without_autodiff).collect();
-    check::inputs("capture", &tensors)?;
+    check::alike_inputs("capture", &tensors)?;
     let graph = Graph::record(&function, In::from_dispatch(tensors.clone()))?;
     Captured::verified(graph, function, tensors)
 }
 
-/// Captures a function of a module and tensors; see [`capture`]. The module's parameters are constants.
+/// Captures a function of a module and tensors; see [`capture`].
+///
+/// [`Captured::call_with`] computes with the parameters that a module has then, and Burn's `backward()`
+/// reaches them: a loss with derivatives of the module trains it. [`Captured::call`] computes with the
+/// parameters that were captured, as constants; it refuses those that require gradients.
 ///
 /// # Errors
 ///
@@ -116,7 +121,7 @@ pub fn capture_module<M: Module, In: Tensors, Out: Tensors>(
     at: In,
 ) -> Result<Captured<In, Out>, Error> {
     let tensors: Vec<_> = at.into_dispatch().into_iter().map(without_autodiff).collect();
-    check::inputs("capture", &tensors)?;
+    check::alike_inputs("capture", &tensors)?;
     let graph = Graph::record_module(module, &function, In::from_dispatch(tensors.clone()))?;
     let device = burn::tensor::Device::new(tensors[0].device()).autodiff();
     let module = module.valid().to_device(&device);
@@ -137,9 +142,67 @@ impl<In: Tensors, Out: Tensors> Captured<In, Out> {
     /// others; or if an operation cannot compute in that data type.
     #[track_caller]
     pub fn call(&self, inputs: In::Vars) -> Out::Vars {
+        let parameter = |tensor: &&GraphTensor| {
+            tensor.is_tracked() && matches!(tensor.role(), Role::Parameter(_))
+        };
+        if let Some(tensor) = self.graph.tensors.iter().find(parameter) {
+            Error::new(
+                ErrorKind::Contract,
+                "Captured::call",
+                "self",
+                "parameters that are constants (`call_with` takes the module, whose parameters train; \
+                 or capture `module.valid()`)",
+                format!("a parameter that requires a gradient, {:?}", tensor.role()),
+            )
+            .raise();
+        }
+        self.checked(inputs, HashMap::new())
+    }
+
+    /// The function on variables, with the parameters that a module has now. They are
+    /// differentiated, too: Burn's `backward()` of a result reaches those that require gradients.
+    ///
+    /// # Panics
+    ///
+    /// As [`call`](Self::call); and if the module lacks a parameter of the captured one, or has it in a
+    /// different shape or data type.
+    ///
+    /// ```
+    /// # #[cfg(feature = "flex")] {
+    /// use burn::nn::{Linear, LinearConfig};
+    /// use burn::tensor::{Device, Tensor};
+    /// use burn_autograd_core::{Gradient, Var, capture_module, evaluate};
+    ///
+    /// let device = Device::flex().autodiff();
+    /// let layer = LinearConfig::new(1, 1).with_bias(false).init(&device);
+    /// let x = Tensor::<2>::from_floats([[2.0]], &device);
+    /// let forward = |layer: &Linear, x: Tensor<2>| layer.forward(x).powi_scalar(2);
+    /// let captured = capture_module(&layer, forward, x.clone()).unwrap();
+    /// // The derivative of (w·x)² with respect to x is 2w²x; that of the loss with respect to w, 4wx.
+    /// let loss: Tensor<2> = evaluate(
+    ///     |x: Var| {
+    ///         let [y] = [captured.call_with(&layer, x.clone()).sum()];
+    ///         let [dx] = Gradient::of([&y]).wrt([&x]);
+    ///         dx
+    ///     },
+    ///     x,
+    /// );
+    /// let w = layer.weight.val();
+    /// let found = w.grad(&loss.backward()).unwrap().into_scalar::<f32>();
+    /// let expected = 8.0 * w.into_scalar::<f32>();
+    /// assert!((found - expected).abs() <= 1e-5 * expected.abs());
+    /// # }
+    /// ```
+    #[track_caller]
+    pub fn call_with<M: Module>(&self, module: &M, inputs: In::Vars) -> Out::Vars {
+        self.checked(inputs, parameters(module))
+    }
+
+    #[track_caller]
+    fn checked(&self, inputs: In::Vars, parameters: HashMap<String, Var>) -> Out::Vars {
         let inputs = inputs.into_vec();
         let tensors: Vec<_> = inputs.iter().map(|input| input.raw().clone()).collect();
-        check::inputs("Captured::call", &tensors).unwrap_or_else(|error| error.raise());
+        check::alike_inputs("Captured::call", &tensors).or_panic();
         for (index, input) in inputs.iter().enumerate() {
             let expected = &self.graph.tensors[self.graph.inputs[index]].shape;
             if input.shape().to_vec() != *expected {
@@ -153,10 +216,10 @@ impl<In: Tensors, Out: Tensors> Captured<In, Out> {
                 .raise();
             }
         }
-        Out::Vars::from_vec(self.run(inputs).unwrap_or_else(|error| error.raise()))
+        Out::Vars::from_vec(self.run(inputs, parameters).or_panic())
     }
 
-    fn run(&self, inputs: Vec<Var>) -> Result<Vec<Var>, Error> {
+    fn run(&self, inputs: Vec<Var>, parameters: HashMap<String, Var>) -> Result<Vec<Var>, Error> {
         let source = self.graph.source.as_ref().expect("a recorded graph has its source");
         let Some(first) = inputs.first() else {
             return Err(Error::new(
@@ -167,20 +230,53 @@ impl<In: Tensors, Out: Tensors> Captured<In, Out> {
                 "none",
             ));
         };
-        let (dtype, device) = (first.dtype(), without_autodiff(first.raw().clone()).device());
+        let (dtype, device) = (first.dtype(), first.device());
         let constants = {
             let mut all = self.constants.lock().unwrap_or_else(PoisonError::into_inner);
-            let known = |known: &&Constants| known.dtype == dtype && known.device == device;
+            let known = |known: &&Arc<Constants>| known.dtype == dtype && known.device == device;
             match all.iter().find(known) {
                 Some(known) => known.clone(),
                 None => {
-                    let new = Constants::new(source, dtype, device);
+                    let new = Arc::new(Constants::new(source, dtype, device));
                     all.push(new.clone());
                     new
                 }
             }
         };
-        Replay::new(source, constants, inputs).run(source)
+        let mut given: Vec<(u64, Var)> = source.inputs.iter().copied().zip(inputs).collect();
+        if !parameters.is_empty() {
+            for (path, id) in &source.parameters {
+                given.push((*id, self.parameter(path, &parameters, dtype)?));
+            }
+        }
+        Replay::new(constants, given).run(source)
+    }
+
+    /// A parameter of another module, if it is like the captured one.
+    fn parameter(
+        &self,
+        path: &str,
+        parameters: &HashMap<String, Var>,
+        dtype: DType,
+    ) -> Result<Var, Error> {
+        let error = |expected: String, got: String| {
+            let argument = format!("parameter {path}");
+            Error::new(ErrorKind::Shape, "Captured::call_with", argument, expected, got)
+        };
+        let Some(var) = parameters.get(path) else {
+            return Err(error("the parameter in the module".into(), "none".into()));
+        };
+        let is_it = |tensor: &&GraphTensor| matches!(tensor.role(), Role::Parameter(known) if known == path);
+        let known = self.graph.tensors.iter().find(is_it);
+        if let Some(known) = known.filter(|known| known.shape() != var.shape().to_vec()) {
+            let got = format!("{:?}", var.shape().to_vec());
+            return Err(error(format!("the captured shape {:?}", known.shape()), got));
+        }
+        if var.dtype() != dtype {
+            let expected = format!("the data type of the arguments, {dtype:?}");
+            return Err(error(expected, format!("{:?}", var.dtype())));
+        }
+        Ok(var.clone())
     }
 
     /// Compares the replay with the function, at the given point and at one beside it: a part that is
@@ -210,7 +306,7 @@ impl<In: Tensors, Out: Tensors> Captured<In, Out> {
         point: Point,
     ) -> Result<(), Error> {
         let leaves: Vec<_> = at.iter().map(|tensor| Var::leaf(Var::new(tensor.clone()))).collect();
-        let outputs = self.run(leaves.clone())?;
+        let outputs = self.run(leaves.clone(), HashMap::new())?;
         let cotangents: Vec<Var> = outputs.iter().map(uneven).collect();
         let replayed = crate::Gradient::of(&outputs)
             .cotangents(&cotangents)
@@ -231,7 +327,7 @@ impl<In: Tensors, Out: Tensors> Captured<In, Out> {
             let own: Var = Var::new(own);
             compare(
                 "value",
-                &Var::new(without_autodiff(own.raw().clone())),
+                &own,
                 output,
                 if matches!(output.dtype(), DType::F64 | DType::F32) { VALUES } else { HALF },
                 point,
@@ -242,7 +338,8 @@ impl<In: Tensors, Out: Tensors> Captured<In, Out> {
                 None => term,
             });
         }
-        let objective = objective.map(Var::into_raw).filter(crate::call::is_tracked);
+        let objective =
+            objective.map(|sum| sum.into_tensor::<1>().into_dispatch()).filter(is_tracked);
         let grads = objective.map(<Dispatch as AutodiffBackend>::backward);
         for (index, (input, found)) in tracked.iter().zip(replayed).enumerate() {
             let own = grads
@@ -269,6 +366,31 @@ impl<In: Tensors, Out: Tensors> Captured<In, Out> {
             _ => HALF,
         }
     }
+}
+
+/// The float parameters of a module, by their paths.
+#[track_caller]
+fn parameters<M: Module>(module: &M) -> HashMap<String, Var> {
+    #[derive(Default)]
+    struct Parameters(Vec<String>, HashMap<String, Var>);
+
+    impl ModuleVisitor for Parameters {
+        fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+            self.1.insert(self.0.join("."), Var::from_tensor(parameter.val()));
+        }
+
+        fn enter_module(&mut self, name: &str, _: &str) {
+            self.0.push(name.to_owned());
+        }
+
+        fn exit_module(&mut self, _: &str, _: &str) {
+            self.0.pop();
+        }
+    }
+
+    let mut found = Parameters::default();
+    module.visit(&mut found);
+    found.1
 }
 
 /// Where a replay is compared with its function.

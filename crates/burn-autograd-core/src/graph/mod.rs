@@ -70,6 +70,10 @@ struct Source {
     values: HashMap<u64, TensorData>,
     inputs: Vec<u64>,
     outputs: Vec<u64>,
+    /// By their paths.
+    parameters: HashMap<String, u64>,
+    /// The operation that reads a tensor last.
+    last_read: HashMap<u64, usize>,
 }
 
 /// What a tensor is to a [`Graph`].

@@ -10,7 +10,7 @@ use burn::tensor::{Device, Tensor};
 use serde_json::Value;
 
 use super::{Graph, GraphOperation, GraphTensor, Role, Source};
-use crate::call::{is_tracked, without_autodiff};
+use crate::tracking::{is_tracked, without_autodiff};
 use crate::{Error, ErrorKind, Tensors};
 
 thread_local! {
@@ -225,8 +225,14 @@ impl Graph {
             .map(|(id, resolved)| (id, resolved.value()))
             .collect();
         let inputs: Vec<u64> = captured.graph.inputs.iter().map(|id| id.value()).collect();
+        let operations = captured.graph.operations;
+        let reads = operations.iter().enumerate().flat_map(|(index, operation)| {
+            operation.inputs().map(move |tensor| (tensor.id.value(), index))
+        });
         let source = Source {
-            operations: captured.graph.operations,
+            last_read: reads.collect(),
+            parameters: parameters.iter().map(|(id, path, _)| (path.clone(), *id)).collect(),
+            operations,
             values: captured.values.into_iter().map(|(id, data)| (id.value(), data)).collect(),
             outputs: output_ids
                 .into_iter()
@@ -293,6 +299,16 @@ impl Graph {
             tensors.push(GraphTensor { role, shape, dtype, tracked });
         }
 
+        // The outermost functions lie apart, in the order of the operations.
+        let mut outermost: Vec<usize> = Vec::new();
+        for (index, function) in functions.iter().enumerate().rev() {
+            let inside =
+                outermost.last().is_some_and(|outer| functions[*outer].since < function.since);
+            if !inside {
+                outermost.push(index);
+            }
+        }
+        outermost.reverse();
         let mut operations = Vec::with_capacity(performed.len());
         for operation in performed {
             let inputs: Vec<usize> = operation
@@ -312,7 +328,10 @@ impl Graph {
                 });
             }
             let (name, attributes) = describe(operation);
-            let number = |id: u64| functions.iter().rposition(|f| f.since < id && id < f.until);
+            let number = |id: u64| {
+                let next = outermost.partition_point(|index| functions[*index].until < id);
+                outermost.get(next).copied().filter(|index| functions[*index].since < id)
+            };
             let function = operation.outputs().next().and_then(|tensor| number(tensor.id.value()));
             operations.push(GraphOperation {
                 name,
@@ -345,13 +364,15 @@ impl Graph {
 
 /// Name and parameters of an operation, from its serialised form, which is the same for all kinds.
 pub(super) fn describe(operation: &OperationIr) -> (String, Vec<(String, String)>) {
+    let is_tensor = |value: &Value| value.get("status").is_some() && value.get("id").is_some();
     let mut value = serde_json::to_value(operation).unwrap_or_default();
     let mut name = String::new();
     // {"NumericFloat": ["F32", {"MulScalar": {"lhs": …, "rhs": …, "out": …}}]}
     loop {
         value = match value {
             Value::Array(mut parts) => parts.pop().unwrap_or_default(),
-            Value::Object(fields) if fields.len() == 1 => {
+            // The result of an operation without inputs is a tensor, not another name.
+            Value::Object(fields) if fields.len() == 1 && !fields.values().any(is_tensor) => {
                 let (variant, inner) = fields.into_iter().next().unwrap_or_default();
                 name = variant;
                 inner
@@ -368,7 +389,6 @@ pub(super) fn describe(operation: &OperationIr) -> (String, Vec<(String, String)
     {
         return (id.clone(), Vec::new());
     }
-    let is_tensor = |value: &Value| value.get("status").is_some() && value.get("id").is_some();
     let attributes = fields
         .into_iter()
         .filter(|(field, value)| {

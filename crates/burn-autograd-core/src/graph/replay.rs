@@ -2,6 +2,7 @@
 //! nothing of them.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use burn::backend::ir::{
     ActivationOperationIr as A, BaseOperationIr as B, BinaryOpIr, BoolOperationIr as Bo,
@@ -17,7 +18,7 @@ use super::Source;
 use crate::{Error, ErrorKind, Index, Mask, Var};
 
 /// What the code read beside its arguments, in the data type and on the device of a replay.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Constants {
     pub(super) dtype: DType,
     pub(super) device: Device<Dispatch>,
@@ -34,8 +35,7 @@ enum Value {
 
 pub(super) struct Replay {
     values: HashMap<u64, Value>,
-    dtype: DType,
-    device: Device<Dispatch>,
+    constants: Arc<Constants>,
 }
 
 pub(super) fn constant(data: TensorData, dtype: DType, device: &Device<Dispatch>) -> Var {
@@ -84,16 +84,21 @@ impl Constants {
 }
 
 impl Replay {
-    pub(super) fn new(source: &Source, constants: Constants, inputs: Vec<Var>) -> Self {
-        let Constants { dtype, device, mut values } = constants;
-        for (id, input) in source.inputs.iter().zip(inputs) {
-            values.insert(*id, Value::Float(input));
-        }
-        Self { values, dtype, device }
+    /// With values for some tensors, by their numbers, in the place of what was recorded.
+    pub(super) fn new(
+        constants: Arc<Constants>,
+        given: impl IntoIterator<Item = (u64, Var)>,
+    ) -> Self {
+        let values = given.into_iter().map(|(id, var)| (id, Value::Float(var))).collect();
+        Self { values, constants }
+    }
+
+    fn value(&self, id: u64) -> Option<&Value> {
+        self.values.get(&id).or_else(|| self.constants.values.get(&id))
     }
 
     pub(super) fn run(mut self, source: &Source) -> Result<Vec<Var>, Error> {
-        for operation in &source.operations {
+        for (index, operation) in source.operations.iter().enumerate() {
             if matches!(operation, O::Init(_) | O::Drop(_)) {
                 continue;
             }
@@ -102,8 +107,15 @@ impl Replay {
             for (id, value) in outputs.into_iter().zip(found) {
                 self.values.insert(id, value);
             }
+            // What nobody reads any more is freed.
+            for tensor in operation.inputs() {
+                let id = tensor.id.value();
+                if source.last_read.get(&id) == Some(&index) && !source.outputs.contains(&id) {
+                    self.values.remove(&id);
+                }
+            }
         }
-        let output = |id: &u64| match self.values.get(id) {
+        let output = |id: &u64| match self.value(*id) {
             Some(Value::Float(var)) => Ok(var.clone()),
             _ => Err(Error::new(
                 ErrorKind::Contract,
@@ -117,14 +129,14 @@ impl Replay {
     }
 
     fn float(&self, tensor: &TensorIr) -> Option<&Var> {
-        match self.values.get(&tensor.id.value())? {
+        match self.value(tensor.id.value())? {
             Value::Float(var) => Some(var),
             _ => None,
         }
     }
 
     fn int(&self, tensor: &TensorIr) -> Option<DispatchTensor> {
-        match self.values.get(&tensor.id.value())? {
+        match self.value(tensor.id.value())? {
             Value::Int(int) => Some(int.clone()),
             _ => None,
         }
@@ -135,15 +147,15 @@ impl Replay {
     }
 
     fn mask(&self, tensor: &TensorIr) -> Option<Mask> {
-        match self.values.get(&tensor.id.value())? {
+        match self.value(tensor.id.value())? {
             Value::Bool(mask) => Some(Mask::new(mask.clone())),
             _ => None,
         }
     }
 
     fn full(&self, shape: &Shape, value: f64) -> Var {
-        let dtype = self.dtype.into();
-        Var::new(Dispatch::float_full(shape.clone(), value.into(), &self.device, dtype))
+        let dtype = self.constants.dtype.into();
+        Var::new(Dispatch::float_full(shape.clone(), value.into(), &self.constants.device, dtype))
     }
 
     /// The results of an operation; `None` if it has no counterpart.
@@ -158,11 +170,11 @@ impl Replay {
             O::Activation(activation) => Value::Float(self.activation(activation)?),
             O::Int(I::IntoFloat(cast)) => {
                 let int = self.int(&cast.input)?;
-                Value::Float(Var::new(Dispatch::int_into_float(int, self.dtype.into())))
+                Value::Float(Var::new(Dispatch::int_into_float(int, self.constants.dtype.into())))
             }
             O::Bool(Bo::IntoFloat(cast)) => {
                 let mask = self.mask(&cast.input)?.into_primitive();
-                Value::Float(Var::new(Dispatch::bool_into_float(mask, self.dtype.into())))
+                Value::Float(Var::new(Dispatch::bool_into_float(mask, self.constants.dtype.into())))
             }
             O::Bool(Bo::Not(not)) => Value::Bool((!self.mask(&not.input)?).into_primitive()),
             O::Bool(Bo::And(and)) => {
@@ -174,7 +186,7 @@ impl Replay {
             O::Custom(custom) => {
                 let (mut floats, mut ints) = (Vec::new(), Vec::new());
                 for input in &custom.inputs {
-                    match self.values.get(&input.id.value())? {
+                    match self.value(input.id.value())? {
                         Value::Float(var) => floats.push(var.clone()),
                         Value::Int(int) => ints.push(Index::new(int.clone())),
                         Value::Bool(_) => return None,
@@ -246,15 +258,15 @@ impl Replay {
     }
 
     fn base_int(&self, operation: &B) -> Option<Value> {
-        let ints = get_device_settings::<Dispatch>(&self.device).int_dtype;
+        let ints = get_device_settings::<Dispatch>(&self.constants.device).int_dtype;
         Some(Value::Int(match operation {
             B::Reshape(op) => Dispatch::int_reshape(self.int(&op.input)?, op.out.shape.clone()),
             B::SwapDims(op) => Dispatch::int_swap_dims(self.int(&op.input)?, op.dim1, op.dim2),
             B::Permute(op) => Dispatch::int_permute(self.int(&op.input)?, &op.axes),
             B::Expand(op) => Dispatch::int_expand(self.int(&op.input)?, op.out.shape.clone()),
             B::Cast(op) => self.int(&op.input)?,
-            B::Ones(op) => Dispatch::int_ones(op.out.shape.clone(), &self.device, ints),
-            B::Zeros(op) => Dispatch::int_zeros(op.out.shape.clone(), &self.device, ints),
+            B::Ones(op) => Dispatch::int_ones(op.out.shape.clone(), &self.constants.device, ints),
+            B::Zeros(op) => Dispatch::int_zeros(op.out.shape.clone(), &self.constants.device, ints),
             B::Equal(op) => return self.ints_compared(op, Dispatch::int_equal),
             B::EqualElem(op) => return self.int_compared(op, Dispatch::int_equal_elem),
             B::NotEqual(op) => return self.ints_compared(op, Dispatch::int_not_equal),
@@ -370,7 +382,7 @@ impl Replay {
     }
 
     fn bools(&self) -> BoolDType {
-        get_device_settings::<Dispatch>(&self.device).bool_dtype
+        get_device_settings::<Dispatch>(&self.constants.device).bool_dtype
     }
 
     fn elementary(&self, operation: &F) -> Option<Var> {

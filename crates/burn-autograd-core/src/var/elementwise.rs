@@ -6,12 +6,12 @@ use burn::backend::tensor::{BoolTensor, FloatTensor};
 use burn::backend::{Backend, TensorMetadata, get_device_settings};
 
 use super::Var;
+use crate::OrPanic as _;
 
 impl<B: Backend> Var<B> {
     /// Refuses what the device computes wrongly in this data type.
     fn transcendental(&self, name: &str) {
-        crate::check::transcendental_on::<B>(name, "self", self.dtype(), &self.device())
-            .unwrap_or_else(|error| error.raise());
+        crate::check::transcendental_on::<B>(name, "self", self.dtype(), &self.device()).or_panic();
     }
 
     /// xⁿ for an integer n, by repeated multiplication: exact in sign, and more accurate than a
@@ -81,7 +81,7 @@ impl<B: Backend> Var<B> {
             "pow",
             &[("self", &self.shape()), ("exponent", &exponent.shape())],
         )
-        .unwrap_or_else(|error| error.raise());
+        .or_panic();
         let (base, exponent) = (self.expand(shape.clone()), exponent.expand(shape));
         Self::op(
             "pow",
@@ -297,7 +297,7 @@ impl<B: Backend> Var<B> {
     /// −1, 0 or 1. Its derivative is zero: the result is a constant.
     #[must_use]
     pub fn sign(&self) -> Self {
-        Self::new(B::float_detach(B::float_sign(self.raw().clone())))
+        Self::new(B::float_detach(B::float_sign(self.raw().clone()))).renewed(self.autodiff())
     }
 
     /// max(x, 0). Derivative: 1 for x > 0, otherwise 0, also at 0. NaN stays.

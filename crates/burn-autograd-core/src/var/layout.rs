@@ -61,17 +61,6 @@ pub(crate) fn for_reduction<B: Backend>(tensor: FloatTensor<B>) -> FloatTensor<B
     tensor
 }
 
-/// A tensor that goes where anything may be done to it.
-#[cfg(feature = "autodiff")]
-pub(crate) fn for_anything<B: Backend>(tensor: FloatTensor<B>) -> FloatTensor<B> {
-    let shape = tensor.shape();
-    let risky = is_risky_for_elements(&shape) || is_risky_for_reductions(&shape);
-    if risky && runs_on::<B>(&tensor, "cubecl<") {
-        return laid_out::<B>(tensor, shape);
-    }
-    tensor
-}
-
 /// With one element there is no order; with one dimension there is only one.
 fn is_risky_for_elements(shape: &Shape) -> bool {
     shape.num_dims() > 1 && shape.num_elements() > 1 && shape.iter().any(|size| *size == 1)

@@ -14,7 +14,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use burn::backend::tensor::{Device, FloatTensor};
-use burn::backend::{Backend, Dispatch, TensorMetadata};
+use burn::backend::{Backend, Dispatch, DispatchAutodiffContext, TensorMetadata};
 use burn::tensor::{DType, Shape, Tensor, TensorData};
 
 use smallvec::smallvec;
@@ -24,8 +24,9 @@ pub use layout::lay_out;
 pub use select::Mask;
 pub use shape::Ranges;
 
-use crate::tape::{self, Edge};
-use crate::{Error, ErrorKind};
+use crate::tape::{self, Edge, Sources};
+use crate::tracking::{Plain, plain, same};
+use crate::{Error, ErrorKind, OrPanic as _, scope};
 
 /// A float tensor of any rank, with operators: what the bodies of [`Function`](crate::Function)s and
 /// the functions given to [`grad`](crate::grad), [`hessian`](crate::hessian) and the other
@@ -43,7 +44,10 @@ use crate::{Error, ErrorKind};
 /// made of `Var` operations too: derivatives exist to any order. Everything computed from a
 /// constant is a constant.
 ///
-/// A `Var` that is being differentiated does not give out its tensor: what would be computed from
+/// A tensor that Burn tracks becomes a variable, too: what is computed from it and leaves as a tensor
+/// is tracked, and Burn's `backward()` reaches it.
+///
+/// A `Var` that is being differentiated here does not give out its tensor: what would be computed from
 /// that would silently be a constant. [`detach`](Self::detach) says that this is meant.
 ///
 /// # Panics
@@ -72,10 +76,13 @@ use crate::{Error, ErrorKind};
 /// ```
 #[derive(Debug, Clone)]
 pub struct Var<B: Backend = Dispatch> {
-    /// Behind a pointer: a primitive of run-time choice is large, and variables are moved a lot.
+    /// Without autodiff. Behind a pointer: a primitive of run-time choice is large, and variables are
+    /// moved a lot.
     tensor: Arc<FloatTensor<B>>,
     edge: Option<Edge<B>>,
     origin: Origin,
+    /// How the device differentiates that this came from, and that it goes back to.
+    autodiff: DispatchAutodiffContext,
 }
 
 /// What a function knows this tensor as.
@@ -85,14 +92,27 @@ pub(crate) enum Origin {
     Input(usize),
     /// A value that was computed; a clone has the same number.
     Value(u64),
-    /// The value of an intermediate that has to be computed again, for a graph that follows it.
-    Again,
+}
+
+/// How the devices of some variables differentiate.
+pub(crate) fn joint<B: Backend>(vars: &[Var<B>]) -> DispatchAutodiffContext {
+    let disabled = DispatchAutodiffContext::Disabled;
+    vars.iter().map(|var| var.autodiff).find(|context| *context != disabled).unwrap_or(disabled)
 }
 
 impl<B: Backend> Var<B> {
-    /// Wraps a primitive, as a constant.
+    /// Wraps a primitive: as a constant, unless Burn chooses the backend at run time and tracks the
+    /// tensor.
+    #[track_caller]
     pub fn new(tensor: FloatTensor<B>) -> Self {
-        Self::made(layout::lay_out::<B>(tensor))
+        let Plain { tensor, autodiff, tracked } = plain::<B>(tensor);
+        let edge = tracked.filter(|_| scope::recording()).map(Edge::anchor);
+        Self { edge, autodiff, ..Self::made(layout::lay_out::<B>(tensor)) }
+    }
+
+    /// Carries a tensor as it is, to where it is entered or has left.
+    pub(crate) fn outside(tensor: FloatTensor<B>) -> Self {
+        Self::with_origin(tensor, Origin::Value(0))
     }
 
     /// Wraps what an operation has made, which lies in memory as its shape says.
@@ -114,7 +134,8 @@ impl<B: Backend> Var<B> {
     }
 
     pub(crate) fn with_origin(tensor: FloatTensor<B>, origin: Origin) -> Self {
-        Self { tensor: Arc::new(tensor), edge: None, origin }
+        let autodiff = DispatchAutodiffContext::Disabled;
+        Self { tensor: Arc::new(tensor), edge: None, origin, autodiff }
     }
 
     pub(crate) fn placed(tensor: FloatTensor<B>, edge: Edge<B>) -> Self {
@@ -128,7 +149,8 @@ impl<B: Backend> Var<B> {
 
     /// This tensor as an input of a function that is about to run.
     pub(crate) fn as_input(&self, index: usize) -> Self {
-        Self { tensor: self.tensor.clone(), edge: None, origin: Origin::Input(index) }
+        let (edge, autodiff) = (None, DispatchAutodiffContext::Disabled);
+        Self { tensor: self.tensor.clone(), edge, origin: Origin::Input(index), autodiff }
     }
 
     /// The same, keeping its place.
@@ -136,9 +158,24 @@ impl<B: Backend> Var<B> {
         Self { origin: Origin::Input(index), ..self.clone() }
     }
 
-    /// The same without its place on the tape.
-    pub(crate) fn constant_like(self) -> Self {
-        Self { edge: None, ..self }
+    /// The same without its place on the tape, and without its device's autodiff.
+    pub(crate) fn unplaced(self) -> Self {
+        Self { edge: None, autodiff: DispatchAutodiffContext::Disabled, ..self }
+    }
+
+    /// The same as a result of its own, of a device that differentiates so.
+    pub(crate) fn renewed(self, autodiff: DispatchAutodiffContext) -> Self {
+        Self { origin: Origin::Value(tape::fresh()), autodiff, ..self }
+    }
+
+    /// The same as a constant.
+    pub(crate) fn renewed_constant(self) -> Self {
+        let autodiff = self.autodiff;
+        Self { edge: None, ..self }.renewed(autodiff)
+    }
+
+    pub(crate) fn autodiff(&self) -> DispatchAutodiffContext {
+        self.autodiff
     }
 
     pub(crate) fn origin(&self) -> Origin {
@@ -165,13 +202,15 @@ impl<B: Backend> Var<B> {
     /// `torch.autograd.grad`.
     #[track_caller]
     pub fn leaf(tensor: impl Into<Self>) -> Self {
-        tensor.into().at(Edge::leaf())
+        let var = tensor.into();
+        let edge = Edge::leaf(var.edge.clone());
+        var.at(edge)
     }
 
     /// Whether this is being differentiated: an argument of a function that a transform was given,
     /// or computed from one. The counterpart of `requires_grad`.
     pub fn is_recorded(&self) -> bool {
-        self.edge.is_some() && tape::recording()
+        self.edge.is_some() && scope::recording()
     }
 
     /// The name of the operation that made this, if it is being differentiated. The counterpart of
@@ -196,16 +235,26 @@ impl<B: Backend> Var<B> {
     #[must_use]
     pub fn detach(&self) -> Self {
         // Burn makes another leaf of a leaf; without the claim to a gradient it is a constant.
-        Self::made(B::float_set_require_grad(B::float_detach(self.raw().clone()), false))
+        let tensor = B::float_set_require_grad(B::float_detach(self.raw().clone()), false);
+        Self { autodiff: self.autodiff, ..Self::made(tensor) }
     }
 
-    /// The same value as a constant of this tape. Where Burn tracks the tensor, it goes on tracking:
-    /// a loss that was computed with [`Gradient`](crate::Gradient)s becomes a tensor for Burn's
+    /// The same value as a constant of the variables of this tape. Tensors that Burn tracks are still
+    /// reached: a loss that was computed with [`Gradient`](crate::Gradient)s becomes a tensor for Burn's
     /// `backward()` in this way.
     #[must_use]
+    #[track_caller]
     pub fn constant(&self) -> Self {
-        let tensor = self.tensor.clone();
-        Self { tensor, edge: None, origin: Origin::Value(tape::fresh()) }
+        #[cfg(feature = "autodiff")]
+        if self.is_recorded()
+            && let Some(var) = same::<Self, Var>(self.clone())
+            && let autodiff @ DispatchAutodiffContext::Enabled(_) = self.autodiff
+        {
+            let left = crate::burn_graph::leave("constant", vec![var], autodiff).or_panic();
+            let tensor = left.into_iter().next().and_then(same);
+            return Self::new(tensor.unwrap_or_else(|| unreachable!("one tensor has left")));
+        }
+        self.clone().renewed_constant()
     }
 
     /// The primitive.
@@ -236,8 +285,9 @@ impl<B: Backend> Var<B> {
                 ErrorKind::Derivative,
                 method,
                 "self",
-                "a constant, because what is computed from the tensor has no derivative here (write \
-                 it as a Function, or call detach() first)",
+                "a constant: what is computed from the tensor has no derivative here (write it as a \
+                 Function, or in operations of Var; for a model, capture_module makes a function of \
+                 variables; detach() makes a constant)",
                 format!("a variable that is being differentiated, made by {:?}", self.operation()),
             );
             error.raise();
@@ -279,20 +329,22 @@ impl<B: Backend> Var<B> {
     #[must_use]
     pub fn ones_like(&self) -> Self {
         let (shape, dtype, device) = (self.shape(), self.dtype(), self.device());
-        if shape.num_elements() == 0 {
-            return Self::made(empty::constant::<B>(shape, 1.0, dtype, &device));
-        }
-        Self::made(B::float_ones(shape, &device, dtype.into()))
+        let tensor = match shape.num_elements() {
+            0 => empty::constant::<B>(shape, 1.0, dtype, &device),
+            _ => B::float_ones(shape, &device, dtype.into()),
+        };
+        Self { autodiff: self.autodiff, ..Self::made(tensor) }
     }
 
     /// A constant tensor of zeros with the same shape, data type and device.
     #[must_use]
     pub fn zeros_like(&self) -> Self {
         let (shape, dtype, device) = (self.shape(), self.dtype(), self.device());
-        if shape.num_elements() == 0 {
-            return Self::made(empty::constant::<B>(shape, 0.0, dtype, &device));
-        }
-        Self::made(B::float_zeros(shape, &device, dtype.into()))
+        let tensor = match shape.num_elements() {
+            0 => empty::constant::<B>(shape, 0.0, dtype, &device),
+            _ => B::float_zeros(shape, &device, dtype.into()),
+        };
+        Self { autodiff: self.autodiff, ..Self::made(tensor) }
     }
 
     /// A constant tensor of one value, with the data type and device of this one.
@@ -300,17 +352,17 @@ impl<B: Backend> Var<B> {
     pub fn full(&self, shape: impl Into<Shape>, value: f64) -> Self {
         let shape: Shape = shape.into();
         let (dtype, device) = (self.dtype(), self.device());
-        if shape.num_elements() == 0 {
-            return Self::made(empty::constant::<B>(shape, value, dtype, &device));
-        }
-        Self::made(B::float_full(shape, value.into(), &device, dtype.into()))
+        let tensor = match shape.num_elements() {
+            0 => empty::constant::<B>(shape, value, dtype, &device),
+            _ => B::float_full(shape, value.into(), &device, dtype.into()),
+        };
+        Self { autodiff: self.autodiff, ..Self::made(tensor) }
     }
 
     /// Refuses an operand of another data type or device.
     #[track_caller]
     fn check_alike(&self, operation: &str, argument: &'static str, other: &Self) {
-        crate::check::alike::<B>(operation, ("self", &self.tensor), (argument, &other.tensor))
-            .unwrap_or_else(|error| error.raise());
+        crate::check::alike(operation, ("self", self), (argument, other)).or_panic();
     }
 
     /// An operation and its derivative.
@@ -325,12 +377,13 @@ impl<B: Backend> Var<B> {
         forward: impl FnOnce([FloatTensor<B>; N]) -> FloatTensor<B>,
         derivative: impl Fn(&S, Self, [bool; N]) -> [Option<Self>; N] + Send + Sync + 'static,
     ) -> Self {
-        if !tape::recording() || inputs.iter().all(|input| input.edge.is_none()) {
-            return Self::made(forward(inputs.map(Self::into_raw)));
+        let autodiff = joint(&inputs);
+        if !scope::recording() || inputs.iter().all(|input| input.edge.is_none()) {
+            return Self { autodiff, ..Self::made(forward(inputs.map(Self::into_raw))) };
         }
         let saved = save(&inputs);
         let parents = inputs.iter().map(|input| input.edge.clone()).collect();
-        let output = Self::made(forward(inputs.map(Self::into_raw)));
+        let output = Self { autodiff, ..Self::made(forward(inputs.map(Self::into_raw))) };
         let edge = Edge::operation(name, parents, 1, move |mut arrived| {
             let needs = std::array::from_fn(|index| arrived.needs[index]);
             Ok(derivative(&saved, arrived.grad(), needs).into_iter().collect())
@@ -346,7 +399,8 @@ impl<B: Backend> Var<B> {
         forward: impl FnOnce(FloatTensor<B>) -> FloatTensor<B>,
         derivative: impl Fn(Self, Self) -> Self + Send + Sync + 'static,
     ) -> Self {
-        let output = Self::made(forward(input.raw().clone()));
+        let tensor = forward(input.raw().clone());
+        let output = Self { autodiff: input.autodiff, ..Self::made(tensor) };
         if !input.is_recorded() {
             return output;
         }
@@ -361,12 +415,14 @@ impl<B: Backend> Var<B> {
 }
 
 impl Var {
-    /// The tensor, of rank `D`.
+    /// The tensor, of rank `D`, on the device that it came from. Where this was computed from tensors
+    /// that Burn tracks, Burn's `backward()` reaches them.
     ///
     /// # Panics
     ///
     /// If the rank is not `D`; and, as [`into_primitive`](Self::into_primitive), if this is being
-    /// differentiated.
+    /// differentiated with respect to a variable.
+    #[track_caller]
     pub fn into_tensor<const D: usize>(self) -> Tensor<D> {
         let rank = self.rank();
         if rank != D {
@@ -379,17 +435,28 @@ impl Var {
             );
             error.raise();
         }
-        Tensor::from_dispatch(self.into_primitive())
+        if self.is_recorded() && Sources::of([&self]).opened_before(u64::MAX).is_some() {
+            self.refuse_leaving("into_tensor");
+        }
+        #[cfg(feature = "autodiff")]
+        {
+            let autodiff = self.autodiff;
+            let left = crate::burn_graph::leave("into_tensor", vec![self], autodiff).or_panic();
+            let tensor = left.into_iter().next();
+            Tensor::from_dispatch(tensor.unwrap_or_else(|| unreachable!("one tensor has left")))
+        }
+        #[cfg(not(feature = "autodiff"))]
+        Tensor::from_dispatch(self.into_raw())
     }
 
-    /// A constant with the value of a tensor. Where Burn tracks the tensor, it goes on tracking:
-    /// `backward()` of something that was computed from this reaches it.
+    /// A variable with the value of a tensor: a constant, unless Burn tracks the tensor. What is computed
+    /// from a tracked one is tracked where it leaves, and `backward()` of that reaches the tensor.
     ///
     /// # Panics
     ///
-    /// If the tensor is quantized; and, in the body of a [`Function`](crate::Function) or a hook, if
-    /// Burn tracks the tensor: it has to be an input there, for its gradient would be lost, and its
-    /// graph is locked during a backward pass.
+    /// If the tensor is quantized; and, in the body of a [`Function`](crate::Function) that Burn's graph
+    /// records, or in a hook, if Burn tracks the tensor: it has to be an input there, for its gradient
+    /// would be lost, and its graph is locked during a backward pass.
     #[track_caller]
     pub fn from_tensor<const D: usize>(tensor: Tensor<D>) -> Self {
         let tensor = tensor.into_dispatch();
@@ -398,31 +465,33 @@ impl Var {
             "Var: argument `tensor`: expected a float tensor, got {:?}",
             tensor.dtype()
         );
-        if !tape::on_graph() {
-            return Self::new(tensor);
+        if scope::is_on_graph() {
+            if crate::tracking::is_tracked(&tensor) {
+                Error::new(
+                    ErrorKind::Contract,
+                    "Var::from_tensor",
+                    "tensor",
+                    "an untracked tensor; one that is tracked has to be an input of the function (or \
+                     be detached, if it is meant as a constant)",
+                    "a tracked one, which the function holds as a field or has captured",
+                )
+                .raise();
+            }
+            return Self::new(crate::tracking::without_autodiff(tensor));
         }
-        if crate::call::is_tracked(&tensor) {
-            Error::new(
-                ErrorKind::Contract,
-                "Var::from_tensor",
-                "tensor",
-                "an untracked tensor; one that is tracked has to be an input of the function (or \
-                 be detached, if it is meant as a constant)",
-                "a tracked one, which the function holds as a field or has captured",
-            )
-            .raise();
-        }
-        Self::new(crate::call::without_autodiff(tensor))
+        Self::new(tensor)
     }
 }
 
 impl<const D: usize> From<Tensor<D>> for Var {
+    #[track_caller]
     fn from(tensor: Tensor<D>) -> Self {
         Self::from_tensor(tensor)
     }
 }
 
 impl<const D: usize> From<&Tensor<D>> for Var {
+    #[track_caller]
     fn from(tensor: &Tensor<D>) -> Self {
         Self::from_tensor(tensor.clone())
     }

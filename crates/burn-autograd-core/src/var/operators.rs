@@ -7,7 +7,7 @@ use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::{DType, Shape};
 
 use super::Var;
-use crate::check;
+use crate::{OrPanic as _, check};
 
 impl<B: Backend> Var<B> {
     #[track_caller]
@@ -15,8 +15,7 @@ impl<B: Backend> Var<B> {
         lhs.check_alike(operation, "rhs", rhs);
         let (left, right) = (lhs.shape(), rhs.shape());
         if left != right {
-            check::broadcast(operation, &[("self", &left), ("rhs", &right)])
-                .unwrap_or_else(|error| error.raise());
+            check::broadcast(operation, &[("self", &left), ("rhs", &right)]).or_panic();
         }
     }
 

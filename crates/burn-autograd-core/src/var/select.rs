@@ -9,7 +9,7 @@ use burn::backend::{
 use burn::tensor::{Bool, Shape, Tensor};
 
 use super::Var;
-use crate::{Error, ErrorKind, check};
+use crate::{Error, ErrorKind, OrPanic as _, check};
 
 /// A boolean tensor of any rank: what comparisons give, and what chooses between values.
 #[derive(Debug, Clone)]
@@ -92,7 +92,7 @@ macro_rules! comparisons {
                         stringify!($method),
                         &[("self", &self.shape()), ("rhs", &rhs.shape())],
                     )
-                    .unwrap_or_else(|error| error.raise());
+                    .or_panic();
                     let bools = get_device_settings::<B>(&self.device()).bool_dtype;
                     let expand = |var: &Self| {
                         let tensor = var.raw().clone();
@@ -213,7 +213,7 @@ impl<B: Backend> Var<B> {
     pub fn maximum(&self, rhs: &Self) -> Self {
         self.check_alike("maximum", "rhs", rhs);
         let shape = check::broadcast("maximum", &[("self", &self.shape()), ("rhs", &rhs.shape())])
-            .unwrap_or_else(|error| error.raise());
+            .or_panic();
         let (lhs, rhs) = (self.expand(shape.clone()), rhs.expand(shape));
         lhs.mask_where(&(rhs.greater(&lhs) | rhs.is_nan()), &rhs)
     }
@@ -225,7 +225,7 @@ impl<B: Backend> Var<B> {
     pub fn minimum(&self, rhs: &Self) -> Self {
         self.check_alike("minimum", "rhs", rhs);
         let shape = check::broadcast("minimum", &[("self", &self.shape()), ("rhs", &rhs.shape())])
-            .unwrap_or_else(|error| error.raise());
+            .or_panic();
         let (lhs, rhs) = (self.expand(shape.clone()), rhs.expand(shape));
         lhs.mask_where(&(rhs.lower(&lhs) | rhs.is_nan()), &rhs)
     }

@@ -5,11 +5,11 @@ use std::ops::Range;
 use burn::backend::{Backend, TensorMetadata};
 use burn::tensor::{Shape, Slice};
 
-use super::Var;
 use super::empty::zeros;
 use super::layout::{for_reduction, lay_out, permuted, settled};
+use super::{Var, joint};
 use crate::tape::Edge;
-use crate::{Error, ErrorKind, check};
+use crate::{Error, ErrorKind, OrPanic as _, check};
 
 #[track_caller]
 pub(super) fn refuse(
@@ -296,8 +296,7 @@ impl<B: Backend> Var<B> {
 
     #[track_caller]
     fn check_parts(operation: &str, first: &Self, part: &Self) {
-        check::alike::<B>(operation, ("parts[0]", first.raw()), ("parts", part.raw()))
-            .unwrap_or_else(|error| error.raise());
+        check::alike(operation, ("parts[0]", first), ("parts", part)).or_panic();
     }
 
     /// Tensors one after the other along `dim`. Derivative: to each its block of the gradient.
@@ -337,7 +336,7 @@ impl<B: Backend> Var<B> {
             B::float_cat(filled.into_iter().map(|part| part.raw().clone()).collect(), dim)
         };
         if !parts.iter().any(Self::is_recorded) {
-            return Self::new(tensor);
+            return Self::new(tensor).renewed(joint(parts));
         }
         let parents = parts.iter().map(|part| part.edge().cloned()).collect();
         let edge = Edge::operation("cat", parents, 1, move |mut arrived| {
@@ -351,7 +350,7 @@ impl<B: Backend> Var<B> {
             });
             Ok(blocks.collect())
         });
-        Self::placed(tensor, edge)
+        Self::placed(tensor, edge).renewed(joint(parts))
     }
 
     /// Tensors of one shape stacked along a new dimension.

@@ -5,8 +5,8 @@
 //!
 //! - **Definition**: ‖A‖₁ is the largest sum of magnitudes in a column. Nothing is estimated but for
 //!   rounding: the whole inverse is computed, and the number is that of the formula, off by the accuracy of
-//!   the inverse. For κ₁ near 1⁄ε only its order of magnitude means anything. An exactly singular matrix has ∞, one with an
-//!   entry that is not finite NaN, the 0×0 matrix 0.
+//!   the inverse. For κ₁ near 1⁄ε only its order of magnitude means anything. An exactly singular matrix
+//!   has ∞, one with an entry that is not finite NaN, the 0×0 matrix 0.
 //! - **Shapes**: `[.., n, n]` gives `[.., 1, 1]`.
 //! - **Data types**: those of [`inverse`](mod@crate::inverse).
 //! - **Derivative**: none; the result is a constant.
@@ -15,11 +15,10 @@
 
 use burn::backend::{Dispatch, TensorMetadata as _};
 use burn::tensor::Tensor;
-use burn_autograd_core::{Error, Var, check as arguments, empty};
+use burn_autograd_core::{Error, OrPanic as _, Var, check as arguments};
 
 use crate::inverse::InverseOps;
 use crate::lu::arguments::factored;
-use crate::lu::number_shape;
 
 /// κ₁ = ‖A‖₁·‖A⁻¹‖₁ for matrices `[.., n, n]`, as `[.., 1, 1]`, a constant.
 ///
@@ -37,8 +36,9 @@ use crate::lu::number_shape;
 /// assert_eq!(condition_estimate(a).into_scalar::<f32>(), 4.0);
 /// # }
 /// ```
+#[track_caller]
 pub fn condition_estimate<const D: usize>(a: Tensor<D>) -> Tensor<D> {
-    try_condition_estimate(a).unwrap_or_else(|error| panic!("{error}"))
+    try_condition_estimate(a).or_panic()
 }
 
 /// The same as [`condition_estimate`], with an error instead of a panic.
@@ -69,11 +69,11 @@ pub fn try_condition_estimate<const D: usize>(a: Tensor<D>) -> Result<Tensor<D>,
 /// κ₁.
 fn number(a: &Var) -> Var {
     let a = a.detach();
+    let (rows, columns) = (a.rank() - 2, a.rank() - 1);
     if a.shape().num_elements() == 0 {
-        return Var::new(empty::zeros::<Dispatch>(number_shape(&a.shape()), a.primitive()));
+        return a.sum_dims(&[rows, columns]);
     }
     let inverse = Var::new(<Dispatch as InverseOps>::inverse(a.primitive().clone()));
-    let (rows, columns) = (a.rank() - 2, a.rank() - 1);
     let singular = inverse.sum_dims(&[rows, columns]).is_nan();
     // Not every backend finds the largest number where there is none.
     let norm = |x: &Var| x.abs().mask_fill(&x.is_nan(), 0.0).sum_dim(rows).max_dim(columns);
@@ -86,10 +86,12 @@ fn number(a: &Var) -> Var {
 pub trait TensorConditionEstimate {
     /// κ₁; see [`condition_estimate`].
     #[must_use]
+    #[track_caller]
     fn condition_estimate(self) -> Self;
 }
 
 impl<const D: usize> TensorConditionEstimate for Tensor<D> {
+    #[track_caller]
     fn condition_estimate(self) -> Self {
         condition_estimate(self)
     }
@@ -99,8 +101,7 @@ impl<const D: usize> TensorConditionEstimate for Tensor<D> {
 impl TensorConditionEstimate for Var {
     #[track_caller]
     fn condition_estimate(self) -> Self {
-        factored("condition_estimate", "a", &self.shape(), self.dtype())
-            .unwrap_or_else(|error| panic!("{error}"));
+        factored("condition_estimate", "a", &self.shape(), self.dtype()).or_panic();
         number(&self)
     }
 }

@@ -2,8 +2,6 @@
 
 use std::fmt::Display;
 
-#[cfg(feature = "autodiff")]
-use burn::backend::{Backend, tensor::IntTensor};
 use burn::backend::{Dispatch, DispatchTensor, TensorMetadata};
 use burn::tensor::{DType, Int, Tensor, TensorData};
 use burn_autograd_core::{Error, ErrorKind, check as arguments};
@@ -96,27 +94,6 @@ fn check_data(
     }
     let targets: Vec<i64> = targets.iter().collect();
     check_targets(operation, &targets, classes, ignore_index)
-}
-
-/// Panics with the error about a target that is no class on the CPU backends, whose kernels do so:
-/// where these are differentiated, the specification runs, which would make NaN of it.
-#[cfg(feature = "autodiff")]
-pub(super) fn check_as_a_kernel<B: Backend>(
-    targets: &IntTensor<B>,
-    classes: usize,
-    ignore_index: Option<i64>,
-) {
-    // The name spells out all levels, as `autodiff<flex>`.
-    let name = B::name(&targets.device());
-    let backend = name.trim_start_matches("autodiff<").trim_end_matches('>');
-    if !matches!(backend, "flex" | "ndarray") {
-        return;
-    }
-    let Some(Ok(targets)) = burn::tensor::try_read_sync(B::int_into_data(targets.clone())) else {
-        return;
-    };
-    check_data(super::OPERATION, &targets, classes, ignore_index)
-        .unwrap_or_else(|error| panic!("{error}"));
 }
 
 /// Arguments in the form that the backends take.

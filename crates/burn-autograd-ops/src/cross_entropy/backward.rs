@@ -5,6 +5,10 @@ use burn_autograd_core::{Context, Rule, Saved, Var};
 use super::{CrossEntropy, CrossEntropyOps, Reduction, spec};
 
 impl<B: CrossEntropyOps> CrossEntropy<B> {
+    fn is_mean(&self) -> bool {
+        self.settings.reduction == Some(Reduction::Mean)
+    }
+
     fn weights(&self) -> Option<Var<B>> {
         self.weight.clone().map(Var::new)
     }
@@ -16,14 +20,6 @@ impl<B: CrossEntropyOps> Rule<B, 1> for CrossEntropy<B> {
     }
 
     fn forward(&self, ctx: &mut Context<B>, [logits]: [Var<B>; 1]) -> [Var<B>; 1] {
-        if logits.is_recorded() {
-            // What was kept is asked for as a function of the logits.
-            let [losses, sums, weights] =
-                spec::rows(&logits, self.targets.clone(), self.weights(), self.settings);
-            let (loss, total) = spec::reduce(losses, &weights, self.settings, logits.dtype());
-            ctx.save([&logits, &sums, &total]);
-            return [loss];
-        }
         let weight = self.weight.clone().unwrap_or_else(|| logits.primitive().clone());
         let (loss, sums, total) = B::cross_entropy_forward(
             logits.primitive().clone(),
@@ -31,23 +27,33 @@ impl<B: CrossEntropyOps> Rule<B, 1> for CrossEntropy<B> {
             weight,
             self.settings,
         );
-        ctx.save([&logits, &Var::new(sums), &Var::new(total)]);
+        ctx.save([&logits]);
+        ctx.save_for_kernel([&sums, &total]);
         [Var::new(loss)]
     }
 
     fn backward(&self, ctx: Saved<B>, [grad]: [Var<B>; 1]) -> [Option<Var<B>>; 1] {
-        let rows = ctx.input_shape(0)[0];
-        let [logits, sums, total] = ctx.into_tensors();
-        let divided = self.settings.reduction == Some(Reduction::Mean);
-        let total = divided.then(|| total.detach());
+        let [logits] = ctx.into_tensors();
+        let rows = logits.shape()[0];
+        let (targets, weights) = (self.targets.clone(), self.weights());
+        let total = self
+            .is_mean()
+            .then(|| spec::total(&logits, targets.clone(), weights.clone(), self.settings));
         let grad = spec::row_gradients(&grad, total.as_ref(), rows, self.settings);
-        if logits.is_recorded() || grad.is_recorded() {
-            // A second derivative: Burn's operations have one, the kernel has none.
-            let weight = self.weights();
-            let targets = self.targets.clone();
-            return [Some(spec::gradient(&logits, targets, weight, &grad, self.settings))];
-        }
-        let sums = sums.detach().into_primitive();
+        [Some(spec::gradient(&logits, targets, weights, &grad, self.settings))]
+    }
+
+    fn backward_kernel(
+        &self,
+        mut ctx: Saved<B>,
+        grads: [Option<Var<B>>; 1],
+    ) -> [Option<Var<B>>; 1] {
+        let rows = ctx.input_shape(0)[0];
+        let [sums, total] = ctx.for_kernel();
+        let [grad] = ctx.or_zeros(grads);
+        let [logits] = ctx.into_tensors();
+        let total = self.is_mean().then(|| Var::new(total));
+        let grad = spec::row_gradients(&grad, total.as_ref(), rows, self.settings);
         let weight = self.weight.clone().unwrap_or_else(|| sums.clone());
         let (weighted, ignores, ignore_index, label_smoothing) = self.settings.rows();
         [Some(Var::new(B::cross_entropy_rows_backward(
@@ -81,29 +87,5 @@ where
         let rule = CrossEntropy::<B> { targets, weight, settings };
         let [loss] = burn_autograd_core::differentiate::<B, C, _, 1, 1>(rule, [logits]);
         loss
-    }
-
-    // So do the rows, but that targets are refused where the kernels refuse them.
-    fn cross_entropy_rows(
-        logits: burn::backend::tensor::FloatTensor<Self>,
-        targets: burn::backend::tensor::IntTensor<Self>,
-        weight: burn::backend::tensor::FloatTensor<Self>,
-        weighted: bool,
-        ignores: bool,
-        ignore_index: i64,
-        label_smoothing: f64,
-    ) -> (
-        burn::backend::tensor::FloatTensor<Self>,
-        burn::backend::tensor::FloatTensor<Self>,
-        burn::backend::tensor::FloatTensor<Self>,
-    ) {
-        let settings = super::Settings::of_rows(weighted, ignores, ignore_index, label_smoothing);
-        let logits = Var::<Self>::new(logits);
-        let classes = logits.shape()[1];
-        super::arguments::check_as_a_kernel::<B>(&targets, classes, settings.ignore_index);
-        let weight = settings.weighted.then(|| Var::new(weight));
-        let rows = spec::rows::<Self>(&logits, targets, weight, settings);
-        let [losses, sums, weights] = rows.map(Var::into_primitive);
-        (losses, sums, weights)
     }
 }

@@ -2,13 +2,13 @@
 //! several dimensions, unreduced, empty. The logits' loss is smooth everywhere; its exponentials and
 //! logarithms on an adapter are off by 3 + 2|x| units each, for |x| ≤ 6.
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use burn_autograd_core::Var;
 use burn_autograd_gradcheck::suite::{Case, draw};
 use burn_autograd_gradcheck::{Intrinsic, SplitMix64, Subject};
 
 use super::{
-    CrossEntropyOptions, Reduction, cross_entropy_unreduced, cross_entropy_unreduced_vjp,
-    cross_entropy_vjp, cross_entropy_with,
+    CrossEntropyOptions, Reduction, TensorCrossEntropy, cross_entropy_unreduced, cross_entropy_with,
 };
 
 /// The options as data: a weight lives on a device.
@@ -21,15 +21,14 @@ struct Plan {
 }
 
 impl Plan {
-    fn options<const D: usize>(&self, logits: &Tensor<D>) -> CrossEntropyOptions {
-        let classes = logits.dims()[1];
+    fn options(&self, classes: usize, dtype: DType, device: &Device) -> CrossEntropyOptions {
         let weight: Vec<f64> = (0..classes).map(|class| 0.5 + 0.375 * class as f64).collect();
-        let device = logits.device().inner();
+        let device = device.clone().inner();
         CrossEntropyOptions {
             reduction: self.reduction.unwrap_or_default(),
-            weight: self.weighted.then(|| {
-                Tensor::from_data(TensorData::new(weight, [classes]), (&device, logits.dtype()))
-            }),
+            weight: self
+                .weighted
+                .then(|| Tensor::from_data(TensorData::new(weight, [classes]), (&device, dtype))),
             ignore_index: self.ignore_index,
             label_smoothing: self.label_smoothing,
         }
@@ -60,34 +59,35 @@ fn case<const D: usize, const DT: usize>(
         })
         .collect();
     let name = format!("{shape:?} {plan:?}");
-    let case = if plan.reduction.is_some() {
-        let (forward, backward) = ((plan.clone(), data.clone()), (plan, data));
+    let reduced = plan.reduction.is_some();
+    let at = move |dtype: DType, device: Device| {
+        let options = plan.options(shape[1], dtype, &device);
+        (targets::<DT>(places, &data, device), options)
+    };
+    let case = |subject: Subject, product: Subject| {
+        Case::new("cross_entropy", name, subject, inputs).vjp(product)
+    };
+    let on_variables = at.clone();
+    let case = if reduced {
         let function = move |x: Tensor<D>| {
-            let (plan, data) = &forward;
-            let options = plan.options(&x);
-            cross_entropy_with(x.clone(), targets::<DT>(places, data, x.device()), &options)
+            let (targets, options) = at(x.dtype(), x.device());
+            cross_entropy_with(x, targets, &options)
         };
-        let vjp = move |x: Tensor<D>, grad: Tensor<1>| {
-            let (plan, data) = &backward;
-            let options = plan.options(&x);
-            let targets = targets::<DT>(places, data, x.device());
-            cross_entropy_vjp(x, targets, &options, grad)
+        let on_variables = move |x: Var| {
+            let (targets, options) = on_variables(x.dtype(), Device::new(x.device()));
+            x.cross_entropy(targets, &options)
         };
-        Case::new("cross_entropy", name, Subject::new(function), inputs).vjp(Subject::product(vjp))
+        case(Subject::new(function), Subject::derivative::<Tensor<D>, Tensor<1>>(on_variables, 2))
     } else {
-        let (forward, backward) = ((plan.clone(), data.clone()), (plan, data));
         let function = move |x: Tensor<D>| {
-            let (plan, data) = &forward;
-            let options = plan.options(&x);
-            cross_entropy_unreduced(x.clone(), targets::<DT>(places, data, x.device()), &options)
+            let (targets, options) = at(x.dtype(), x.device());
+            cross_entropy_unreduced(x, targets, &options)
         };
-        let vjp = move |x: Tensor<D>, grad: Tensor<DT>| {
-            let (plan, data) = &backward;
-            let options = plan.options(&x);
-            let targets = targets::<DT>(places, data, x.device());
-            cross_entropy_unreduced_vjp(x, targets, &options, grad)
+        let on_variables = move |x: Var| {
+            let (targets, options) = on_variables(x.dtype(), Device::new(x.device()));
+            x.cross_entropy_unreduced(targets, &options)
         };
-        Case::new("cross_entropy", name, Subject::new(function), inputs).vjp(Subject::product(vjp))
+        case(Subject::new(function), Subject::derivative::<Tensor<D>, Tensor<DT>>(on_variables, 2))
     };
     // A gradient is a probability minus what the target says, which may cancel. Of a probability: the
     // difference to the maximum is below 6 and rounded, 6 half-units of its exponential, which has 4

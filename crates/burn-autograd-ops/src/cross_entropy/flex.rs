@@ -2,6 +2,7 @@ use burn::backend::ops::{FloatTensorOps, IntTensorOps};
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{Bytes, DType, FloatDType, IntDType};
+use burn_autograd_core::OrPanic as _;
 use burn_flex::{FlexTensor, Layout};
 
 use super::arguments::from_unsigned;
@@ -60,8 +61,7 @@ fn indices(targets: IntTensor<Flex>, classes: usize, ignore_index: Option<i64>) 
     }
     let targets = targets.to_contiguous();
     let unsigned = targets.as_slice::<u64>().expect("the targets were made contiguous");
-    let found = from_unsigned(OPERATION, unsigned, classes, ignore_index)
-        .unwrap_or_else(|error| panic!("{error}"));
+    let found = from_unsigned(OPERATION, unsigned, classes, ignore_index).or_panic();
     let layout = Layout::contiguous(targets.shape());
     FlexTensor::new(Bytes::from_elems(found), layout, DType::I64)
 }

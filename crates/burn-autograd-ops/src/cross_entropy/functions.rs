@@ -1,7 +1,7 @@
 //! The functions, and those that return an error instead of a panic.
 
 use burn::tensor::{Int, Shape, Tensor};
-use burn_autograd_core::Error;
+use burn_autograd_core::{Error, OrPanic as _};
 
 use super::arguments::Arguments;
 use super::{CrossEntropyOptions, OPERATION};
@@ -32,6 +32,7 @@ use super::{CrossEntropyOptions, OPERATION};
 /// assert!((gradient[0] + 0.378_609_06).abs() < 1e-7);
 /// # }
 /// ```
+#[track_caller]
 pub fn cross_entropy<const D: usize, const DT: usize>(
     logits: Tensor<D>,
     targets: Tensor<DT, Int>,
@@ -89,6 +90,7 @@ pub fn try_cross_entropy<const D: usize, const DT: usize>(
 /// assert_eq!(loss.into_scalar::<f32>(), std::f32::consts::LN_2);
 /// # }
 /// ```
+#[track_caller]
 pub fn cross_entropy_with<const D: usize, const DT: usize>(
     logits: Tensor<D>,
     targets: Tensor<DT, Int>,
@@ -96,7 +98,7 @@ pub fn cross_entropy_with<const D: usize, const DT: usize>(
 ) -> Tensor<1> {
     Arguments::new(OPERATION, logits, targets, options, Some(options.reduction))
         .map(|arguments| Tensor::from_dispatch(arguments.run()))
-        .unwrap_or_else(|error| panic!("{error}"))
+        .or_panic()
 }
 
 /// The same as [`cross_entropy_with`], with an error instead of a panic. Reads the targets back.
@@ -148,6 +150,7 @@ pub fn try_cross_entropy_with<const D: usize, const DT: usize>(
 /// assert_eq!(losses.into_data().try_to_vec::<f32>().unwrap(), [4f32.ln(); 6]);
 /// # }
 /// ```
+#[track_caller]
 pub fn cross_entropy_unreduced<const D: usize, const DT: usize>(
     logits: Tensor<D>,
     targets: Tensor<DT, Int>,
@@ -156,7 +159,7 @@ pub fn cross_entropy_unreduced<const D: usize, const DT: usize>(
     let shape = targets.shape();
     Arguments::new(OPERATION, logits, targets, options, None)
         .map(|arguments| shaped(arguments, shape))
-        .unwrap_or_else(|error| panic!("{error}"))
+        .or_panic()
 }
 
 /// The same as [`cross_entropy_unreduced`], with an error instead of a panic. Reads the targets back.

@@ -1,6 +1,7 @@
 //! The CPU kernels: the loss in one pass over the logits, and the gradient in another. A row's two
 //! sub-passes (its maximum, then the sum) find it in the cache.
 
+use burn_autograd_core::OrPanic as _;
 use std::mem::MaybeUninit;
 use std::ops::Add;
 
@@ -36,8 +37,7 @@ const BLOCK: usize = 16 * LANES;
 impl<T: Real> Problem<'_, T> {
     /// Panics with the error about a target that is no class.
     fn check(&self) {
-        check_targets(OPERATION, self.targets, self.classes, self.settings.ignore_index)
-            .unwrap_or_else(|error| panic!("{error}"));
+        check_targets(OPERATION, self.targets, self.classes, self.settings.ignore_index).or_panic();
     }
 
     /// The class of a row; none if it is ignored.

@@ -2,7 +2,7 @@
 
 use burn::backend::Dispatch;
 use burn::tensor::{Int, Tensor};
-use burn_autograd_core::{Var, apply_rule};
+use burn_autograd_core::{OrPanic as _, Var, apply_rule};
 
 use super::arguments::{axes, check_arguments, flat};
 use super::{
@@ -38,6 +38,7 @@ impl<const D: usize> TensorCrossEntropy for Tensor<D> {
     type Loss = Tensor<1>;
     type Losses<const DT: usize> = Tensor<DT>;
 
+    #[track_caller]
     fn cross_entropy<const DT: usize>(
         self,
         targets: Tensor<DT, Int>,
@@ -46,6 +47,7 @@ impl<const D: usize> TensorCrossEntropy for Tensor<D> {
         cross_entropy_with(self, targets, options)
     }
 
+    #[track_caller]
     fn cross_entropy_unreduced<const DT: usize>(
         self,
         targets: Tensor<DT, Int>,
@@ -94,7 +96,7 @@ fn on_tape<const DT: usize>(
         &targets.clone().into_dispatch(),
         options,
     )
-    .unwrap_or_else(|error| panic!("{error}"));
+    .or_panic();
     let shape = logits.shape();
     let rows = targets.shape().num_elements();
     let logits = match shape.num_dims() {

@@ -60,8 +60,6 @@ mod options;
 #[cfg(feature = "router")]
 pub(crate) mod router;
 mod spec;
-#[cfg(feature = "autodiff")]
-mod vjp;
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, TensorMetadata, backend_extension};
@@ -75,11 +73,6 @@ pub use functions::{
 pub use methods::TensorCrossEntropy;
 pub use module::{CrossEntropyLoss, CrossEntropyLossConfig};
 pub use options::{CrossEntropyOptions, Reduction, Settings};
-#[cfg(feature = "autodiff")]
-pub use vjp::{
-    cross_entropy_unreduced_vjp, cross_entropy_vjp, try_cross_entropy_unreduced_vjp,
-    try_cross_entropy_vjp,
-};
 
 const OPERATION: &str = "cross_entropy";
 
@@ -214,21 +207,5 @@ pub trait CrossEntropyOps: Backend {
         let weight = settings.weighted.then(|| Var::new(weight));
         let logits = Var::<Self>::new(logits);
         spec::gradient(&logits, targets, weight, &Var::new(grad), settings).into_primitive()
-    }
-
-    /// The gradient of ⟨grad, loss⟩ through the explicit backward, itself differentiable.
-    #[cfg(feature = "autodiff")]
-    #[fusion(default)]
-    fn cross_entropy_vjp(
-        logits: FloatTensor<Self>,
-        targets: IntTensor<Self>,
-        weight: FloatTensor<Self>,
-        grad: FloatTensor<Self>,
-        settings: Settings,
-    ) -> FloatTensor<Self> {
-        let weight = settings.weighted.then_some(weight);
-        let rule = CrossEntropy::<Self> { targets, weight, settings };
-        let [dx] = burn_autograd_core::rule_product::<Self, _, _, _>(&rule, [logits], [Some(grad)]);
-        dx
     }
 }

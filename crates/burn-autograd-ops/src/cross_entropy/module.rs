@@ -73,6 +73,7 @@ pub struct CrossEntropyLoss {
 impl CrossEntropyLoss {
     /// The loss, `[1]`; shapes and panics as [`cross_entropy_with`], but for the weights' data type,
     /// which may be any.
+    #[track_caller]
     pub fn forward<const D: usize, const DT: usize>(
         &self,
         logits: Tensor<D>,
@@ -127,6 +128,7 @@ impl CrossEntropyLoss {
     /// assert_eq!(losses.into_data().try_to_vec::<f32>().unwrap(), [4f32.ln(), 0.0]);
     /// # }
     /// ```
+    #[track_caller]
     pub fn forward_unreduced<const D: usize, const DT: usize>(
         &self,
         logits: Tensor<D>,

@@ -3,6 +3,7 @@ use burn::backend::ops::IntTensorOps;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{NdArray, TensorMetadata};
 use burn::tensor::{DType, IntDType};
+use burn_autograd_core::OrPanic as _;
 use burn_ndarray::{NdArrayTensor, SharedArray};
 
 use super::arguments::from_unsigned;
@@ -53,8 +54,7 @@ fn indices(
             let unsigned = storage.into_shared();
             let unsigned = unsigned.as_standard_layout();
             let unsigned = unsigned.as_slice().expect("the targets were put in row-major order");
-            let found = from_unsigned(OPERATION, unsigned, classes, ignore_index)
-                .unwrap_or_else(|error| panic!("{error}"));
+            let found = from_unsigned(OPERATION, unsigned, classes, ignore_index).or_panic();
             Array1::from(found).into_dyn().into_shared()
         }
         other => match NdArray::int_cast(other, IntDType::I64) {

@@ -50,15 +50,14 @@ fn decode_settings(scalars: &[ScalarIr]) -> Settings {
 #[cfg(all(feature = "capture", feature = "autodiff"))]
 fn replay() {
     use burn::backend::Dispatch;
-    use burn_autograd_core::{Index, Var, apply_rule, capture_operation, check};
+    use burn_autograd_core::{Index, OrPanic as _, Var, apply_rule, capture_operation, check};
 
     use super::{CrossEntropy, OPERATION};
 
     capture_operation(LOSS, |floats, ints, scalars| {
         let [logits, weight]: [Var; 2] = floats.try_into().ok()?;
         let [targets]: [Index; 1] = ints.try_into().ok()?;
-        check::transcendental(OPERATION, "logits", logits.detach().primitive())
-            .unwrap_or_else(|error| panic!("{error}"));
+        check::transcendental(OPERATION, "logits", logits.detach().primitive()).or_panic();
         let settings = decode_settings(scalars);
         let rule = CrossEntropy::<Dispatch> {
             targets: targets.into_primitive(),

@@ -55,6 +55,14 @@ impl<B: Backend> Targets<B> {
         }
     }
 
+    /// The logits, with zeros in the rows that are ignored: whatever stands there, no value and no
+    /// derivative depends on it.
+    fn read(&self, x: Var<B>) -> Var<B> {
+        let Some(ignored) = &self.ignored else { return x };
+        let column = Shape::new([x.shape()[0], 1]);
+        x.mask_fill(&Mask::new(B::bool_reshape(ignored.clone().into_primitive(), column)), 0.0)
+    }
+
     /// 0 where the row is ignored, NaN where it has no class.
     fn mask(&self, x: Var<B>) -> Var<B> {
         let x = match &self.ignored {
@@ -94,6 +102,7 @@ pub(super) fn rows<B: Backend>(
     }
     let weight = weight.map(|weight| cast(&weight, x.dtype()));
     let targets = Targets::new(targets, classes, settings);
+    let x = targets.read(x);
     // The shift cancels: a constant will do.
     let max = x.max_dim(1).detach();
     let shifted = &x - &max;
@@ -152,6 +161,25 @@ fn reduce_nothing<B: Backend>(
     (constant(size, loss, dtype), constant(1, total, weights.dtype()))
 }
 
+/// What the mean divides by, `[1]`. It does not depend on the logits' values.
+pub(super) fn total<B: Backend>(
+    logits: &Var<B>,
+    targets: IntTensor<B>,
+    weight: Option<Var<B>>,
+    settings: Settings,
+) -> Var<B> {
+    let like = logits.detach().full([1, 1], 1.0);
+    let like = cast(&like, wide(like.dtype()));
+    let (count, classes) = (logits.shape()[0], logits.shape()[1]);
+    if count == 0 || classes == 0 {
+        return like.reshape([1]);
+    }
+    let weight = weight.map(|weight| cast(&weight, like.dtype()));
+    let targets = Targets::new(targets, classes, settings);
+    let weights = targets.weights(weight.as_ref(), &like.expand([count, 1]));
+    targets.mask(weights.reshape([count])).sum()
+}
+
 /// The gradient of each row's loss, `[n]`, in the data type of the sums.
 pub(super) fn row_gradients<B: Backend>(
     grad: &Var<B>,
@@ -186,6 +214,7 @@ pub(super) fn gradient<B: Backend>(
     }
     let weight = weight.map(|weight| cast(&weight, x.dtype()));
     let targets = Targets::new(targets, classes, settings);
+    let x = targets.read(x);
     let grad = targets.mask(grad.clone()).reshape([count, 1]);
     let epsilon = settings.label_smoothing;
     let at_target = targets.weights(weight.as_ref(), &x) * (1.0 - epsilon);

@@ -2,16 +2,17 @@
 //! the determinant any up to n = 3.
 
 use burn::tensor::Tensor;
+use burn_autograd_core::Var;
 use burn_autograd_gradcheck::suite::Case;
 use burn_autograd_gradcheck::{Intrinsic, SplitMix64, Subject};
 
-use super::{det, det_vjp, log_abs_det, log_abs_det_vjp};
+use super::{TensorDet, det, log_abs_det};
 use crate::check::{batched, matrices};
 
 fn case<const D: usize>(random: &mut SplitMix64, shape: [usize; D]) -> Case {
     let inputs = matrices(random, &[(&shape, shape[D - 1] > 3)]);
     Case::new("det", format!("{shape:?}"), Subject::new(det::<D>), inputs)
-        .vjp(Subject::product(|a: Tensor<D>, grad: Tensor<D>| det_vjp(a, grad)))
+        .vjp(Subject::derivative::<Tensor<D>, Tensor<D>>(|a: Var| a.det(), 2))
         .roundings(roundings(shape[D - 1]))
         .batch(&batched([shape]))
 }
@@ -27,7 +28,7 @@ fn log<const D: usize>(random: &mut SplitMix64, shape: [usize; D]) -> Case {
     let inputs = matrices(random, &[(&shape, true)]);
     let function = |a: Tensor<D>| log_abs_det(a).1;
     Case::new("det", format!("log {shape:?}"), Subject::new(function), inputs)
-        .vjp(Subject::product(|a: Tensor<D>, grad: Tensor<D>| log_abs_det_vjp(a, grad)))
+        .vjp(Subject::derivative::<Tensor<D>, Tensor<D>>(|a: Var| a.log_abs_det().1, 2))
         .intrinsics(&[Intrinsic::Log; 5])
         .batch(&batched([shape]))
 }

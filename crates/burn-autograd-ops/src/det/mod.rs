@@ -5,9 +5,8 @@
 //!
 //! - **Domain**: the determinant is smooth everywhere, and 0 for a singular matrix; its gradient
 //!   there is the matrix of cofactors up to n = 3, and NaN beyond, where it comes from a solution
-//!   with the matrix. ln|det A| of a singular matrix is −∞ with sign 0, and its gradient NaN. The `try_`
-//!   form of a gradient returns an error where a singular matrix makes it NaN. A matrix with an entry that
-//!   is not finite has NaN for a determinant.
+//!   with the matrix. ln|det A| of a singular matrix is −∞ with sign 0, and its gradient NaN. A matrix
+//!   with an entry that is not finite has NaN for a determinant.
 //! - **Shapes**: `[.., n, n]` gives `[.., 1, 1]`: the matrix dimensions stay, as in Burn's `sum_dim`.
 //!   The determinant of a 0×0 matrix is 1, its logarithm 0.
 //! - **Data types**: the float types that the device computes with; see [`lu`](crate::lu) for `f16`
@@ -44,12 +43,10 @@ mod spec;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
-use burn_autograd_core::{Error, Var, apply_rule, check as arguments};
+use burn_autograd_core::{Error, OrPanic as _, Var, apply_rule, check as arguments};
 
 use crate::lu::LuOps;
 use crate::lu::arguments::factored;
-#[cfg(feature = "autodiff")]
-use crate::lu::arguments::refuse_singular;
 
 /// The rule of [`det`](fn@det), for [`differentiate`](burn_autograd_core::differentiate): the
 /// inputs are A and its factorisation.
@@ -87,29 +84,6 @@ pub trait DetOps: LuOps {
         let _ = a;
         spec::log_abs_det::<Self>(packed)
     }
-
-    /// The gradient of ⟨grad, det A⟩ through the explicit backward, itself differentiable.
-    #[cfg(feature = "autodiff")]
-    #[fusion(default)]
-    fn det_vjp(a: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
-        let packed = Self::lu_factor(a.clone());
-        let [da, _] =
-            burn_autograd_core::rule_product::<Self, _, _, _>(&Det, [a, packed], [Some(grad)]);
-        da
-    }
-
-    /// The gradient of ⟨grad, ln|det A|⟩ through the explicit backward, itself differentiable.
-    #[cfg(feature = "autodiff")]
-    #[fusion(default)]
-    fn log_abs_det_vjp(a: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
-        let packed = Self::lu_factor(a.clone());
-        let [da, _] = burn_autograd_core::rule_product::<Self, _, _, _>(
-            &LogAbsDet,
-            [a, packed],
-            [None, Some(grad)],
-        );
-        da
-    }
 }
 
 /// det A for matrices `[.., n, n]`, as `[.., 1, 1]`. The gradient is the matrix of cofactors times ȳ.
@@ -133,8 +107,9 @@ pub trait DetOps: LuOps {
 /// assert_eq!(da.to_data().try_to_vec::<f32>().unwrap(), [4.0, -3.0, -2.0, 1.0]);
 /// # }
 /// ```
+#[track_caller]
 pub fn det<const D: usize>(a: Tensor<D>) -> Tensor<D> {
-    try_det(a).unwrap_or_else(|error| panic!("{error}"))
+    try_det(a).or_panic()
 }
 
 /// The same as [`det`](fn@det), with an error instead of a panic.
@@ -184,8 +159,9 @@ pub fn try_det<const D: usize>(a: Tensor<D>) -> Result<Tensor<D>, Error> {
 /// assert_eq!(da.to_data().try_to_vec::<f32>().unwrap(), [0.0, 0.5, 0.25, 0.0]);
 /// # }
 /// ```
+#[track_caller]
 pub fn log_abs_det<const D: usize>(a: Tensor<D>) -> (Tensor<D>, Tensor<D>) {
-    try_log_abs_det(a).unwrap_or_else(|error| panic!("{error}"))
+    try_log_abs_det(a).or_panic()
 }
 
 /// The same as [`log_abs_det`], with an error instead of a panic.
@@ -217,158 +193,26 @@ pub fn try_log_abs_det<const D: usize>(a: Tensor<D>) -> Result<(Tensor<D>, Tenso
     Ok((Tensor::from_dispatch(sign), Tensor::from_dispatch(log)))
 }
 
-/// The gradient of ⟨grad, det A⟩, tracked if an argument is: differentiate it for second derivatives.
-///
-/// # Panics
-///
-/// As [`det`](fn@det); and if `grad` is not `[.., 1, 1]`. [`try_det_vjp`] returns an error.
-///
-/// ```
-/// # #[cfg(feature = "flex")] {
-/// use burn::tensor::{Device, Tensor};
-/// use burn_autograd_ops::det::det_vjp;
-///
-/// let device = Device::flex();
-/// let a = Tensor::<2>::from_floats([[1.0, 2.0], [3.0, 4.0]], &device);
-/// let da = det_vjp(a, Tensor::ones([1, 1], &device));
-/// assert_eq!(da.to_data().try_to_vec::<f32>().unwrap(), [4.0, -3.0, -2.0, 1.0]);
-/// # }
-/// ```
-#[cfg(feature = "autodiff")]
-pub fn det_vjp<const D: usize>(a: Tensor<D>, grad: Tensor<D>) -> Tensor<D> {
-    checked_det_vjp(a, grad).unwrap_or_else(|error| panic!("{error}"))
-}
-
-#[cfg(feature = "autodiff")]
-fn checked_det_vjp<const D: usize>(a: Tensor<D>, grad: Tensor<D>) -> Result<Tensor<D>, Error> {
-    let (a, grad) = (a.into_dispatch(), grad.into_dispatch());
-    product_arguments("det_vjp", &a, &grad)?;
-    Ok(Tensor::from_dispatch(<Dispatch as DetOps>::det_vjp(a, grad)))
-}
-
-/// The same as [`det_vjp`], with an error instead of a panic, or of a gradient that is NaN.
-///
-/// Beyond n = 3 it reads one number of each gradient back, which waits for the device.
-///
-/// # Errors
-///
-/// As [`try_det`]; if `grad` is not `[.., 1, 1]`, or not like `a`; and if a matrix is singular whose
-/// determinant is 0 but whose gradient is NaN, beyond n = 3: the error names the first.
-///
-/// ```
-/// # #[cfg(feature = "flex")] {
-/// use burn::tensor::{Device, Tensor};
-/// use burn_autograd_ops::det::try_det_vjp;
-///
-/// let one = Tensor::<2>::ones([1, 1], &Device::flex());
-/// let singular = |n: usize| Tensor::<2>::ones([n, n], &Device::flex());
-/// assert!(try_det_vjp(singular(3), one.clone()).is_ok());
-/// assert_eq!(
-///     try_det_vjp(singular(4), one).unwrap_err().to_string(),
-///     "det_vjp: argument `a`: expected matrices that are not singular, and finite, got a singular \
-///      matrix"
-/// );
-/// # }
-/// ```
-#[cfg(feature = "autodiff")]
-pub fn try_det_vjp<const D: usize>(a: Tensor<D>, grad: Tensor<D>) -> Result<Tensor<D>, Error> {
-    let da = checked_det_vjp(a.clone(), grad)?;
-    // The cofactors of a smaller matrix are right where it is singular, too.
-    if a.dims()[D - 1] > 3 {
-        refuse_singular("det_vjp", "a", a, &da)?;
-    }
-    Ok(da)
-}
-
-/// The gradient of ⟨grad, ln|det A|⟩, tracked if an argument is.
-///
-/// # Panics
-///
-/// As [`log_abs_det`]; and if `grad` is not `[.., 1, 1]`. [`try_log_abs_det_vjp`] returns an error.
-///
-/// ```
-/// # #[cfg(feature = "flex")] {
-/// use burn::tensor::{Device, Tensor};
-/// use burn_autograd_ops::det::log_abs_det_vjp;
-///
-/// let device = Device::flex();
-/// let a = Tensor::<2>::from_floats([[0.0, 2.0], [4.0, 0.0]], &device);
-/// let da = log_abs_det_vjp(a, Tensor::ones([1, 1], &device));
-/// assert_eq!(da.to_data().try_to_vec::<f32>().unwrap(), [0.0, 0.5, 0.25, 0.0]);
-/// # }
-/// ```
-#[cfg(feature = "autodiff")]
-pub fn log_abs_det_vjp<const D: usize>(a: Tensor<D>, grad: Tensor<D>) -> Tensor<D> {
-    checked_log_vjp(a, grad).unwrap_or_else(|error| panic!("{error}"))
-}
-
-#[cfg(feature = "autodiff")]
-fn checked_log_vjp<const D: usize>(a: Tensor<D>, grad: Tensor<D>) -> Result<Tensor<D>, Error> {
-    let (a, grad) = (a.into_dispatch(), grad.into_dispatch());
-    product_arguments("log_abs_det_vjp", &a, &grad)?;
-    arguments::transcendental("log_abs_det_vjp", "a", &a)?;
-    Ok(Tensor::from_dispatch(<Dispatch as DetOps>::log_abs_det_vjp(a, grad)))
-}
-
-/// The same as [`log_abs_det_vjp`], with an error instead of a panic, or of a gradient that is NaN.
-///
-/// It reads one number of each gradient back, which waits for the device.
-///
-/// # Errors
-///
-/// As [`try_log_abs_det`]; if `grad` is not `[.., 1, 1]`, or not like `a`; and if a matrix is singular,
-/// whose logarithm is −∞ but whose gradient is NaN: the error names the first.
-///
-/// ```
-/// # #[cfg(feature = "flex")] {
-/// use burn::tensor::{Device, Tensor};
-/// use burn_autograd_ops::det::try_log_abs_det_vjp;
-///
-/// let a = Tensor::<3>::from_floats([[[2.0]], [[0.0]]], &Device::flex());
-/// assert_eq!(
-///     try_log_abs_det_vjp(a.clone(), a.ones_like()).unwrap_err().to_string(),
-///     "log_abs_det_vjp: argument `a`: expected matrices that are not singular, and finite, got a \
-///      singular one at batch index [1] (1 of 2 are)"
-/// );
-/// # }
-/// ```
-#[cfg(feature = "autodiff")]
-pub fn try_log_abs_det_vjp<const D: usize>(
-    a: Tensor<D>,
-    grad: Tensor<D>,
-) -> Result<Tensor<D>, Error> {
-    let da = checked_log_vjp(a.clone(), grad)?;
-    refuse_singular("log_abs_det_vjp", "a", a, &da)?;
-    Ok(da)
-}
-
-#[cfg(feature = "autodiff")]
-fn product_arguments(
-    operation: &'static str,
-    a: &burn::backend::DispatchTensor,
-    grad: &burn::backend::DispatchTensor,
-) -> Result<(), Error> {
-    arguments::floats(operation, &[("a", a), ("grad", grad)])?;
-    factored(operation, "a", &a.shape(), a.dtype())?;
-    crate::lu::arguments::number(operation, &a.shape(), &grad.shape())
-}
-
 /// [`det`](fn@det) and [`log_abs_det`] as methods.
 pub trait TensorDet: Sized {
     /// det A; see [`det`](fn@det).
     #[must_use]
+    #[track_caller]
     fn det(self) -> Self;
 
     /// The sign of det A and ln|det A|; see [`log_abs_det`].
     #[must_use]
+    #[track_caller]
     fn log_abs_det(self) -> (Self, Self);
 }
 
 impl<const D: usize> TensorDet for Tensor<D> {
+    #[track_caller]
     fn det(self) -> Self {
         det(self)
     }
 
+    #[track_caller]
     fn log_abs_det(self) -> (Self, Self) {
         log_abs_det(self)
     }
@@ -378,7 +222,7 @@ impl<const D: usize> TensorDet for Tensor<D> {
 impl TensorDet for Var {
     #[track_caller]
     fn det(self) -> Self {
-        let packed = factors("det", &self).unwrap_or_else(|error| panic!("{error}"));
+        let packed = factors("det", &self).or_panic();
         let [y] = apply_rule(&Det, [self, packed]);
         y
     }
@@ -387,7 +231,7 @@ impl TensorDet for Var {
     fn log_abs_det(self) -> (Self, Self) {
         let packed = arguments::transcendental("log_abs_det", "a", self.detach().primitive())
             .and_then(|()| factors("log_abs_det", &self))
-            .unwrap_or_else(|error| panic!("{error}"));
+            .or_panic();
         let [sign, log] = apply_rule(&LogAbsDet, [self, packed]);
         (sign, log)
     }

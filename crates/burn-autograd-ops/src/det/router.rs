@@ -3,7 +3,7 @@
 use burn::backend::TensorMetadata;
 use burn::backend::ir::BackendIr;
 use burn::backend::tensor::FloatTensor;
-use burn_autograd_core::{apply_rule, check as arguments};
+use burn_autograd_core::{OrPanic as _, apply_rule, check as arguments};
 use burn_router::{BackendRouter, CustomOpRegistry, RouterChannel};
 
 use super::{Det, DetOps, LogAbsDet};
@@ -26,8 +26,7 @@ impl<C: RouterChannel> DetOps for BackendRouter<C> {
         packed: FloatTensor<Self>,
     ) -> (FloatTensor<Self>, FloatTensor<Self>) {
         replay(LOG_ABS_DET, |[a, packed], _| {
-            arguments::transcendental("log_abs_det", "a", a.detach().primitive())
-                .unwrap_or_else(|error| panic!("{error}"));
+            arguments::transcendental("log_abs_det", "a", a.detach().primitive()).or_panic();
             apply_rule(&LogAbsDet, [a, packed])
         });
         let number = || (number_shape(&a.shape()), a.dtype());

@@ -33,7 +33,7 @@ mod spec;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::tensor::Tensor;
-use burn_autograd_core::{Error, Var, apply_rule, check as arguments};
+use burn_autograd_core::{Error, OrPanic as _, Var, apply_rule, check as arguments};
 
 /// The rule of [`exp`](fn@exp), for [`differentiate`](burn_autograd_core::differentiate).
 #[derive(Debug, Clone, Copy)]
@@ -61,19 +61,6 @@ pub trait ExpOps: Backend {
     fn exp_backward(y: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
         spec::backward::<Self>(y, grad)
     }
-
-    /// The gradient of ⟨grad, eˣ⟩ through the explicit backward, itself differentiable.
-    #[cfg(feature = "autodiff")]
-    #[fusion(default)]
-    fn exp_vjp(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
-        let [dx] = burn_autograd_core::explicit_product::<Self, 1, 1>(
-            "exp",
-            |[x], [grad]| [Self::exp_backward(Self::exp(x), grad)],
-            [x],
-            [grad],
-        );
-        dx
-    }
 }
 
 /// eˣ for every element; the derivative is the output itself.
@@ -97,8 +84,9 @@ pub trait ExpOps: Backend {
 /// assert_eq!(x.grad(&y.sum().backward()).unwrap().to_data().try_to_vec::<f32>().unwrap(), [1.0, e]);
 /// # }
 /// ```
+#[track_caller]
 pub fn exp<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    try_exp(x).unwrap_or_else(|error| panic!("{error}"))
+    try_exp(x).or_panic()
 }
 
 /// The same as [`exp`](fn@exp), with an error instead of a panic.
@@ -127,56 +115,6 @@ pub fn try_exp<const D: usize>(x: Tensor<D>) -> Result<Tensor<D>, Error> {
     Ok(Tensor::from_dispatch(<Dispatch as ExpOps>::exp(x)))
 }
 
-/// grad·eˣ, tracked if an argument is: differentiate it for second derivatives.
-///
-/// # Panics
-///
-/// If the arguments differ in shape, device or data type, or the device cannot compute with it;
-/// [`try_exp_vjp`] returns an error.
-///
-/// ```
-/// # #[cfg(feature = "flex")] {
-/// use burn::tensor::{Device, Tensor};
-/// use burn_autograd_ops::exp::exp_vjp;
-///
-/// let x = Tensor::<1>::from_floats([0.0], &Device::flex().autodiff()).require_grad();
-/// let dx = exp_vjp(x.clone(), x.ones_like() * 3.0);
-/// assert_eq!(dx.to_data().try_to_vec::<f32>().unwrap(), [3.0]);
-/// let ddx = x.grad(&dx.sum().backward()).unwrap();
-/// assert_eq!(ddx.to_data().try_to_vec::<f32>().unwrap(), [3.0]);
-/// # }
-/// ```
-#[cfg(feature = "autodiff")]
-pub fn exp_vjp<const D: usize>(x: Tensor<D>, grad: Tensor<D>) -> Tensor<D> {
-    try_exp_vjp(x, grad).unwrap_or_else(|error| panic!("{error}"))
-}
-
-/// The same as [`exp_vjp`], with an error instead of a panic.
-///
-/// # Errors
-///
-/// As [`try_exp`]; and if the arguments differ in shape, device or data type.
-///
-/// ```
-/// # #[cfg(feature = "flex")] {
-/// use burn::tensor::{Device, Tensor};
-/// use burn_autograd_ops::exp::try_exp_vjp;
-///
-/// let x = Tensor::<1>::ones([3], &Device::flex());
-/// assert_eq!(
-///     try_exp_vjp(x, Tensor::ones([2], &Device::flex())).unwrap_err().to_string(),
-///     "exp_vjp: argument `grad`: expected the shape of `x`, [3], got [2]"
-/// );
-/// # }
-/// ```
-#[cfg(feature = "autodiff")]
-pub fn try_exp_vjp<const D: usize>(x: Tensor<D>, grad: Tensor<D>) -> Result<Tensor<D>, Error> {
-    let (x, grad) = (x.into_dispatch(), grad.into_dispatch());
-    crate::support::same_shape("exp_vjp", ("x", &x), ("grad", &grad))?;
-    arguments::transcendental("exp_vjp", "x", &x)?;
-    Ok(Tensor::from_dispatch(<Dispatch as ExpOps>::exp_vjp(x, grad)))
-}
-
 /// [`exp`](fn@exp) as a method.
 pub trait TensorExp {
     /// eˣ of every element; see [`exp`](fn@exp). Burn's tensors have an `exp` of their own, hence
@@ -186,6 +124,7 @@ pub trait TensorExp {
 }
 
 impl<const D: usize> TensorExp for Tensor<D> {
+    #[track_caller]
     fn fused_exp(self) -> Self {
         exp(self)
     }
@@ -195,8 +134,7 @@ impl<const D: usize> TensorExp for Tensor<D> {
 impl TensorExp for Var {
     #[track_caller]
     fn fused_exp(self) -> Self {
-        arguments::transcendental("exp", "x", self.detach().primitive())
-            .unwrap_or_else(|error| panic!("{error}"));
+        arguments::transcendental("exp", "x", self.detach().primitive()).or_panic();
         let [y] = apply_rule(&Exp, [self]);
         y
     }
@@ -226,6 +164,7 @@ impl ExpActivation {
     }
 
     /// eˣ of every element; shapes and panics as [`exp`](fn@exp).
+    #[track_caller]
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         exp(x)
     }

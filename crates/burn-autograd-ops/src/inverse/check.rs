@@ -1,16 +1,17 @@
 //! Where the gradient is proven; the matrices are those of [`solve`](crate::solve::check).
 
 use burn::tensor::Tensor;
+use burn_autograd_core::Var;
 use burn_autograd_gradcheck::suite::Case;
 use burn_autograd_gradcheck::{SplitMix64, Subject};
 
-use super::{inverse, inverse_vjp};
+use super::{TensorInverse, inverse};
 use crate::check::{batched, matrices};
 
 fn case<const D: usize>(random: &mut SplitMix64, shape: [usize; D]) -> Case {
     let inputs = matrices(random, &[(&shape, true)]);
     Case::new("inverse", format!("{shape:?}"), Subject::new(inverse::<D>), inputs)
-        .vjp(Subject::product(|a: Tensor<D>, grad: Tensor<D>| inverse_vjp(a, grad)))
+        .vjp(Subject::derivative::<Tensor<D>, Tensor<D>>(|a: Var| a.inverse(), 2))
         .batch(&batched([shape]))
 }
 

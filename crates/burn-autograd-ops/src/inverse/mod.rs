@@ -26,7 +26,7 @@ pub(crate) mod router;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
-use burn_autograd_core::{Error, Var, apply_rule, check as arguments};
+use burn_autograd_core::{Error, OrPanic as _, Var, apply_rule, check as arguments};
 
 use crate::lu::arguments::{factored, refuse_singular};
 use crate::lu::{LuOps, number_shape, scaled_identity};
@@ -50,14 +50,6 @@ pub trait InverseOps: LuOps {
     #[fusion(default)]
     fn inverse(a: FloatTensor<Self>) -> FloatTensor<Self> {
         with_identity::<Self>(a)
-    }
-
-    /// The gradient of ⟨grad, A⁻¹⟩ through the explicit backward, itself differentiable.
-    #[cfg(feature = "autodiff")]
-    #[fusion(default)]
-    fn inverse_vjp(a: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
-        let [da] = burn_autograd_core::rule_product::<Self, _, _, _>(&Inverse, [a], [Some(grad)]);
-        da
     }
 }
 
@@ -96,8 +88,9 @@ impl InverseOps for burn_cubecl::CubeBackend {}
 /// assert_eq!(y.to_data().try_to_vec::<f32>().unwrap(), [0.0, 0.25, 0.5, 0.0]);
 /// # }
 /// ```
+#[track_caller]
 pub fn inverse<const D: usize>(a: Tensor<D>) -> Tensor<D> {
-    checked(a).unwrap_or_else(|error| panic!("{error}"))
+    checked(a).or_panic()
 }
 
 fn checked<const D: usize>(a: Tensor<D>) -> Result<Tensor<D>, Error> {
@@ -136,73 +129,16 @@ pub fn try_inverse<const D: usize>(a: Tensor<D>) -> Result<Tensor<D>, Error> {
     Ok(y)
 }
 
-/// The gradient of ⟨grad, A⁻¹⟩, tracked if an argument is: differentiate it for second derivatives.
-///
-/// # Panics
-///
-/// As [`inverse`](fn@inverse); and if `grad` does not have the shape of `a`. [`try_inverse_vjp`] returns
-/// an error.
-///
-/// ```
-/// # #[cfg(feature = "flex")] {
-/// use burn::tensor::{Device, Tensor};
-/// use burn_autograd_ops::inverse::inverse_vjp;
-///
-/// let a = Tensor::<2>::from_floats([[2.0]], &Device::flex().autodiff()).require_grad();
-/// let da = inverse_vjp(a.clone(), a.ones_like());
-/// assert_eq!(da.clone().into_scalar::<f32>(), -0.25);
-/// assert_eq!(a.grad(&da.sum().backward()).unwrap().into_scalar::<f32>(), 0.25);
-/// # }
-/// ```
-#[cfg(feature = "autodiff")]
-pub fn inverse_vjp<const D: usize>(a: Tensor<D>, grad: Tensor<D>) -> Tensor<D> {
-    checked_vjp(a, grad).unwrap_or_else(|error| panic!("{error}"))
-}
-
-#[cfg(feature = "autodiff")]
-fn checked_vjp<const D: usize>(a: Tensor<D>, grad: Tensor<D>) -> Result<Tensor<D>, Error> {
-    let (a, grad) = (a.into_dispatch(), grad.into_dispatch());
-    crate::support::same_shape("inverse_vjp", ("a", &a), ("grad", &grad))?;
-    factored("inverse_vjp", "a", &a.shape(), a.dtype())?;
-    Ok(Tensor::from_dispatch(<Dispatch as InverseOps>::inverse_vjp(a, grad)))
-}
-
-/// The same as [`inverse_vjp`], with an error instead of a panic, or of a gradient that is NaN.
-///
-/// It reads one number of each gradient back, which waits for the device.
-///
-/// # Errors
-///
-/// As [`try_inverse`], so also if a matrix is singular; and if `grad` does not have the shape of `a`.
-///
-/// ```
-/// # #[cfg(feature = "flex")] {
-/// use burn::tensor::{Device, Tensor};
-/// use burn_autograd_ops::inverse::try_inverse_vjp;
-///
-/// let a = Tensor::<2>::from_floats([[1.0, 2.0], [2.0, 4.0]], &Device::flex());
-/// assert_eq!(
-///     try_inverse_vjp(a.clone(), a).unwrap_err().to_string(),
-///     "inverse_vjp: argument `a`: expected matrices that are not singular, and finite, got a \
-///      singular matrix"
-/// );
-/// # }
-/// ```
-#[cfg(feature = "autodiff")]
-pub fn try_inverse_vjp<const D: usize>(a: Tensor<D>, grad: Tensor<D>) -> Result<Tensor<D>, Error> {
-    let da = checked_vjp(a.clone(), grad)?;
-    refuse_singular("inverse_vjp", "a", a, &da)?;
-    Ok(da)
-}
-
 /// [`inverse`](fn@inverse) as a method.
 pub trait TensorInverse {
     /// A⁻¹; see [`inverse`](fn@inverse).
     #[must_use]
+    #[track_caller]
     fn inverse(self) -> Self;
 }
 
 impl<const D: usize> TensorInverse for Tensor<D> {
+    #[track_caller]
     fn inverse(self) -> Self {
         inverse(self)
     }
@@ -212,8 +148,7 @@ impl<const D: usize> TensorInverse for Tensor<D> {
 impl TensorInverse for Var {
     #[track_caller]
     fn inverse(self) -> Self {
-        factored("inverse", "a", &self.shape(), self.dtype())
-            .unwrap_or_else(|error| panic!("{error}"));
+        factored("inverse", "a", &self.shape(), self.dtype()).or_panic();
         let [y] = apply_rule(&Inverse, [self]);
         y
     }

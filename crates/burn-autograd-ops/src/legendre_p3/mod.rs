@@ -33,7 +33,7 @@ mod spec;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::tensor::Tensor;
-use burn_autograd_core::{Error, Var, apply_rule, check as arguments};
+use burn_autograd_core::{Error, OrPanic as _, Var, apply_rule, check as arguments};
 
 /// The rule of [`legendre_p3`], for [`differentiate`](burn_autograd_core::differentiate).
 #[derive(Debug, Clone, Copy)]
@@ -61,19 +61,6 @@ pub trait LegendreP3Ops: Backend {
     fn legendre_p3_backward(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
         spec::backward::<Self>(x, grad)
     }
-
-    /// The gradient of ⟨grad, P₃(x)⟩ through the explicit backward, itself differentiable.
-    #[cfg(feature = "autodiff")]
-    #[fusion(default)]
-    fn legendre_p3_vjp(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
-        let [dx] = burn_autograd_core::explicit_product::<Self, 1, 1>(
-            "legendre_p3",
-            |[x], [grad]| [Self::legendre_p3_backward(x, grad)],
-            [x],
-            [grad],
-        );
-        dx
-    }
 }
 
 /// P₃(x) = ½(5x³ − 3x) for every element; the derivative is 3⁄2·(5x² − 1).
@@ -93,8 +80,9 @@ pub trait LegendreP3Ops: Backend {
 /// assert_eq!(legendre_p3(x).to_data().try_to_vec::<f32>().unwrap(), [-0.4375, -1.0, 17.0]);
 /// # }
 /// ```
+#[track_caller]
 pub fn legendre_p3<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    try_legendre_p3(x).unwrap_or_else(|error| panic!("{error}"))
+    try_legendre_p3(x).or_panic()
 }
 
 /// The same as [`legendre_p3`], with an error instead of a panic.
@@ -119,59 +107,6 @@ pub fn try_legendre_p3<const D: usize>(x: Tensor<D>) -> Result<Tensor<D>, Error>
     let x = x.into_dispatch();
     arguments::floats("legendre_p3", &[("x", &x)])?;
     Ok(Tensor::from_dispatch(<Dispatch as LegendreP3Ops>::legendre_p3(x)))
-}
-
-/// grad·P₃′(x), tracked if an argument is: differentiate it for second derivatives,
-/// P₃″(x) = 15x.
-///
-/// # Panics
-///
-/// If the arguments differ in shape, device or data type, or the device cannot compute with it;
-/// [`try_legendre_p3_vjp`] returns an error.
-///
-/// ```
-/// # #[cfg(feature = "flex")] {
-/// use burn::tensor::{Device, Tensor};
-/// use burn_autograd_ops::legendre_p3::legendre_p3_vjp;
-///
-/// let x = Tensor::<1>::from_floats([1.0, 2.0], &Device::flex().autodiff()).require_grad();
-/// let dx = legendre_p3_vjp(x.clone(), x.ones_like());
-/// assert_eq!(dx.to_data().try_to_vec::<f32>().unwrap(), [6.0, 28.5]);
-/// let ddx = x.grad(&dx.sum().backward()).unwrap();
-/// assert_eq!(ddx.to_data().try_to_vec::<f32>().unwrap(), [15.0, 30.0]);
-/// # }
-/// ```
-#[cfg(feature = "autodiff")]
-pub fn legendre_p3_vjp<const D: usize>(x: Tensor<D>, grad: Tensor<D>) -> Tensor<D> {
-    try_legendre_p3_vjp(x, grad).unwrap_or_else(|error| panic!("{error}"))
-}
-
-/// The same as [`legendre_p3_vjp`], with an error instead of a panic.
-///
-/// # Errors
-///
-/// As [`try_legendre_p3`]; and if the arguments differ in shape, device or data type.
-///
-/// ```
-/// # #[cfg(feature = "flex")] {
-/// use burn::tensor::{Device, Tensor};
-/// use burn_autograd_ops::legendre_p3::try_legendre_p3_vjp;
-///
-/// let x = Tensor::<1>::ones([3], &Device::flex());
-/// assert_eq!(
-///     try_legendre_p3_vjp(x, Tensor::ones([2], &Device::flex())).unwrap_err().to_string(),
-///     "legendre_p3_vjp: argument `grad`: expected the shape of `x`, [3], got [2]"
-/// );
-/// # }
-/// ```
-#[cfg(feature = "autodiff")]
-pub fn try_legendre_p3_vjp<const D: usize>(
-    x: Tensor<D>,
-    grad: Tensor<D>,
-) -> Result<Tensor<D>, Error> {
-    let (x, grad) = (x.into_dispatch(), grad.into_dispatch());
-    crate::support::same_shape("legendre_p3_vjp", ("x", &x), ("grad", &grad))?;
-    Ok(Tensor::from_dispatch(<Dispatch as LegendreP3Ops>::legendre_p3_vjp(x, grad)))
 }
 
 /// [`legendre_p3`] as a method.
@@ -220,6 +155,7 @@ impl LegendreP3Activation {
     }
 
     /// P₃(x) of every element; shapes and panics as [`legendre_p3`].
+    #[track_caller]
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         legendre_p3(x)
     }

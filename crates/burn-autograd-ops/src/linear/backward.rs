@@ -7,12 +7,7 @@ use super::{Affine, Gradients, LinearOps, Needs, spec};
 
 /// Keeps the factors that the backward needs.
 fn save<B: LinearOps>(ctx: &mut Context<B>, x: &Var<B>, weight: &Var<B>) {
-    if ctx.needs(0) {
-        ctx.save([weight]);
-    }
-    if ctx.needs(1) {
-        ctx.save([x]);
-    }
+    ctx.save_optional([ctx.needs(0).then_some(weight), ctx.needs(1).then_some(x)]);
 }
 
 fn forward<B: LinearOps, const N: usize>(inputs: [Var<B>; N]) -> Var<B> {
@@ -20,18 +15,36 @@ fn forward<B: LinearOps, const N: usize>(inputs: [Var<B>; N]) -> Var<B> {
     Var::new(B::linear_forward(Floats(operands)))
 }
 
-fn backward<B: LinearOps>(needs: Needs, ctx: Saved<B>, grad: Var<B>) -> Gradients<Var<B>> {
-    let factors = ctx.into_all_tensors();
-    if grad.is_recorded() || factors.iter().any(Var::is_recorded) {
-        // A second derivative: Burn's operations have one, the kernel has none.
-        let (_, weight, x) =
-            needs.operands(std::iter::once(&grad).chain(&factors).collect::<Vec<_>>());
-        return spec::gradients(&grad, weight, x, needs);
-    }
+/// The factors that the gradients of this pass are made of.
+fn factors<B: LinearOps>(needs: Needs, ctx: Saved<B>) -> [Option<Var<B>>; 2] {
+    let [weight, x] = ctx.optional_tensors();
+    [weight.filter(|_| needs.x), x.filter(|_| needs.weight)]
+}
+
+fn backward<B: LinearOps>(needs: Needs, ctx: Saved<B>, grad: &Var<B>) -> Gradients<Var<B>> {
+    let [weight, x] = factors(needs, ctx);
+    spec::gradients(grad, weight.as_ref(), x.as_ref(), needs)
+}
+
+fn kernel<B: LinearOps>(
+    needs: Needs,
+    ctx: Saved<B>,
+    grads: [Option<Var<B>>; 1],
+) -> Gradients<Var<B>> {
+    let [grad] = ctx.or_zeros(grads);
+    let factors = factors(needs, ctx).into_iter().flatten();
     let operands = std::iter::once(grad).chain(factors).map(Var::into_primitive).collect();
     let Floats(gradients) = B::linear_backward(Floats(operands), needs);
     let mut gradients = gradients.into_iter().map(Var::new);
     [needs.x, needs.weight, needs.bias].map(|needed| if needed { gradients.next() } else { None })
+}
+
+fn needs_with_bias<B: LinearOps>(ctx: &Saved<B>) -> Needs {
+    Needs { bias: ctx.needs(2), ..needs_alone(ctx) }
+}
+
+fn needs_alone<B: LinearOps>(ctx: &Saved<B>) -> Needs {
+    Needs { x: ctx.needs(0), weight: ctx.needs(1), bias: false }
 }
 
 impl<B: LinearOps> Rule<B, 3> for Affine {
@@ -45,8 +58,11 @@ impl<B: LinearOps> Rule<B, 3> for Affine {
     }
 
     fn backward(&self, ctx: Saved<B>, [grad]: [Var<B>; 1]) -> [Option<Var<B>>; 3] {
-        let needs = Needs { x: ctx.needs(0), weight: ctx.needs(1), bias: ctx.needs(2) };
-        backward(needs, ctx, grad)
+        backward(needs_with_bias(&ctx), ctx, &grad)
+    }
+
+    fn backward_kernel(&self, ctx: Saved<B>, grads: [Option<Var<B>>; 1]) -> [Option<Var<B>>; 3] {
+        kernel(needs_with_bias(&ctx), ctx, grads)
     }
 }
 
@@ -61,8 +77,12 @@ impl<B: LinearOps> Rule<B, 2> for Affine {
     }
 
     fn backward(&self, ctx: Saved<B>, [grad]: [Var<B>; 1]) -> [Option<Var<B>>; 2] {
-        let needs = Needs { x: ctx.needs(0), weight: ctx.needs(1), bias: false };
-        let [dx, dw, _] = backward(needs, ctx, grad);
+        let [dx, dw, _] = backward(needs_alone(&ctx), ctx, &grad);
+        [dx, dw]
+    }
+
+    fn backward_kernel(&self, ctx: Saved<B>, grads: [Option<Var<B>>; 1]) -> [Option<Var<B>>; 2] {
+        let [dx, dw, _] = kernel(needs_alone(&ctx), ctx, grads);
         [dx, dw]
     }
 }

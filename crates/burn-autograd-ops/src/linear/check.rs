@@ -2,10 +2,11 @@
 //! ranks, more than one block of a matrix kernel, empty in every dimension.
 
 use burn::tensor::Tensor;
+use burn_autograd_core::Var;
 use burn_autograd_gradcheck::suite::{Case, draw};
 use burn_autograd_gradcheck::{SplitMix64, Subject};
 
-use super::{linear, linear_vjp};
+use super::{TensorLinear, linear};
 use crate::check::EMPTY;
 
 /// A product and an addition for each of up to ten terms, and the bias; they may cancel.
@@ -16,13 +17,10 @@ fn with_bias<const D: usize>(random: &mut SplitMix64, x: [usize; D], outputs: us
     let inputs = draw(random, &[&x, &weight, &[outputs]], (-2.0, 2.0), &[], 0.0);
     type Inputs<const D: usize> = (Tensor<D>, Tensor<2>, Tensor<1>);
     let function = |(x, weight, bias): Inputs<D>| linear(x, weight, Some(bias));
-    let vjp = |(x, weight, bias): Inputs<D>, grad: Tensor<D>| {
-        let (dx, dw, db) = linear_vjp(x, weight, Some(bias), grad);
-        (dx, dw, db.expect("there is a bias"))
-    };
+    let on_variables = |(x, weight, bias): (Var, Var, Var)| x.fused_linear(weight, Some(bias));
     let name = format!("{x:?} {weight:?} [{outputs}]");
     Case::new("linear", name, Subject::new(function), inputs)
-        .vjp(Subject::product(vjp))
+        .vjp(Subject::derivative::<Inputs<D>, Tensor<D>>(on_variables, 2))
         .roundings(ROUNDINGS)
         .exact()
 }
@@ -30,14 +28,12 @@ fn with_bias<const D: usize>(random: &mut SplitMix64, x: [usize; D], outputs: us
 fn without_bias<const D: usize>(random: &mut SplitMix64, x: [usize; D], outputs: usize) -> Case {
     let weight = [outputs, x[D - 1]];
     let inputs = draw(random, &[&x, &weight], (-2.0, 2.0), &[], 0.0);
-    let function = |(x, weight): (Tensor<D>, Tensor<2>)| linear(x, weight, None);
-    let vjp = |(x, weight): (Tensor<D>, Tensor<2>), grad: Tensor<D>| {
-        let (dx, dw, _) = linear_vjp(x, weight, None, grad);
-        (dx, dw)
-    };
+    type Inputs<const D: usize> = (Tensor<D>, Tensor<2>);
+    let function = |(x, weight): Inputs<D>| linear(x, weight, None);
+    let on_variables = |(x, weight): (Var, Var)| x.fused_linear(weight, None);
     let name = format!("{x:?} {weight:?}");
     Case::new("linear", name, Subject::new(function), inputs)
-        .vjp(Subject::product(vjp))
+        .vjp(Subject::derivative::<Inputs<D>, Tensor<D>>(on_variables, 2))
         .roundings(ROUNDINGS)
         .exact()
 }

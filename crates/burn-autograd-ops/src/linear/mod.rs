@@ -39,7 +39,9 @@ mod spec;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, DispatchTensor, TensorMetadata, backend_extension};
 use burn::tensor::{Shape, Tensor};
-use burn_autograd_core::{Error, ErrorKind, Floats, Var, apply_rule, check as arguments};
+use burn_autograd_core::{
+    Error, ErrorKind, Floats, OrPanic as _, Var, apply_rule, check as arguments,
+};
 
 use crate::support::variables;
 pub use module::{Linear, LinearConfig};
@@ -96,29 +98,6 @@ pub trait LinearOps: Backend {
     #[fusion(default)]
     fn linear_backward(#[extension_type] operands: Floats<Self>, needs: Needs) -> Floats<Self> {
         spec::backward::<Self>(operands, needs)
-    }
-
-    /// The gradients of ⟨grad, x·Wᵀ + b⟩ through the explicit backward, themselves differentiable.
-    /// The operands are `grad`, `x`, `weight` and, if there is one, `bias`.
-    #[cfg(feature = "autodiff")]
-    #[fusion(default)]
-    fn linear_vjp(#[extension_type] operands: Floats<Self>) -> Floats<Self> {
-        use burn_autograd_core::explicit_product as product;
-        let mut operands = operands.0;
-        let grad = [operands.remove(0)];
-        let needs = Needs { x: true, weight: true, bias: operands.len() == 3 };
-        let backward =
-            |x, weight, grad| Self::linear_backward(Floats(vec![grad, weight, x]), needs);
-        let operands = Floats::<Self>(operands);
-        let gradients = if needs.bias {
-            let run =
-                |[x, weight, _]: [_; 3], [grad]: [_; 1]| backward(x, weight, grad).into_array();
-            product::<Self, 3, 1>("linear", run, operands.into_array(), grad).into()
-        } else {
-            let run = |[x, weight]: [_; 2], [grad]: [_; 1]| backward(x, weight, grad).into_array();
-            product::<Self, 2, 1>("linear", run, operands.into_array(), grad).into()
-        };
-        Floats(gradients)
     }
 }
 
@@ -191,12 +170,13 @@ fn checked(
 /// assert_eq!(bias.grad(&grads).unwrap().to_data().try_to_vec::<f32>().unwrap(), [2.0]);
 /// # }
 /// ```
+#[track_caller]
 pub fn linear<const D: usize>(
     x: Tensor<D>,
     weight: Tensor<2>,
     bias: Option<Tensor<1>>,
 ) -> Tensor<D> {
-    try_linear(x, weight, bias).unwrap_or_else(|error| panic!("{error}"))
+    try_linear(x, weight, bias).or_panic()
 }
 
 /// The same as [`linear`], with an error instead of a panic.
@@ -231,81 +211,6 @@ pub fn try_linear<const D: usize>(
     Ok(Tensor::from_dispatch(<Dispatch as LinearOps>::linear_forward(Floats(operands))))
 }
 
-/// The gradients of ⟨grad, x·Wᵀ + b⟩ with respect to `x`, `weight` and, if there is one, `bias`,
-/// tracked if an argument is: differentiate them for second derivatives.
-///
-/// # Panics
-///
-/// As [`linear`]; and if `grad` does not have the output's shape. [`try_linear_vjp`] returns an error.
-///
-/// ```
-/// # #[cfg(feature = "flex")] {
-/// use burn::tensor::{Device, Tensor};
-/// use burn_autograd_ops::linear::linear_vjp;
-///
-/// let device = Device::flex().autodiff();
-/// let x = Tensor::<2>::from_floats([[3.0]], &device).require_grad();
-/// let weight = Tensor::<2>::from_floats([[2.0]], &device);
-/// let (dx, dw, db) = linear_vjp(x.clone(), weight, None, x.ones_like());
-/// assert_eq!((dx.into_scalar::<f32>(), dw.clone().into_scalar::<f32>()), (2.0, 3.0));
-/// assert!(db.is_none());
-/// // ∂²y/∂w∂x = 1.
-/// assert_eq!(x.grad(&dw.sum().backward()).unwrap().into_scalar::<f32>(), 1.0);
-/// # }
-/// ```
-#[cfg(feature = "autodiff")]
-pub fn linear_vjp<const D: usize>(
-    x: Tensor<D>,
-    weight: Tensor<2>,
-    bias: Option<Tensor<1>>,
-    grad: Tensor<D>,
-) -> (Tensor<D>, Tensor<2>, Option<Tensor<1>>) {
-    try_linear_vjp(x, weight, bias, grad).unwrap_or_else(|error| panic!("{error}"))
-}
-
-/// The same as [`linear_vjp`], with an error instead of a panic.
-///
-/// # Errors
-///
-/// As [`try_linear`]; and if `grad` does not have the output's shape.
-///
-/// ```
-/// # #[cfg(feature = "flex")] {
-/// use burn::tensor::{Device, Tensor};
-/// use burn_autograd_ops::linear::try_linear_vjp;
-///
-/// let x = Tensor::<2>::ones([1, 2], &Device::flex());
-/// let weight = Tensor::<2>::ones([3, 2], &Device::flex());
-/// assert_eq!(
-///     try_linear_vjp(x.clone(), weight, None, x).unwrap_err().to_string(),
-///     "linear_vjp: argument `grad`: expected the output's shape [1, 3], got [1, 2]"
-/// );
-/// # }
-/// ```
-#[cfg(feature = "autodiff")]
-pub fn try_linear_vjp<const D: usize>(
-    x: Tensor<D>,
-    weight: Tensor<2>,
-    bias: Option<Tensor<1>>,
-    grad: Tensor<D>,
-) -> Result<(Tensor<D>, Tensor<2>, Option<Tensor<1>>), Error> {
-    const OPERATION: &str = "linear_vjp";
-    let (x, weight, bias, grad) = (
-        x.into_dispatch(),
-        weight.into_dispatch(),
-        bias.map(Tensor::into_dispatch),
-        grad.into_dispatch(),
-    );
-    let shape = checked(OPERATION, &x, &weight, bias.as_ref(), Some(&grad))?;
-    crate::support::cotangent(OPERATION, &shape, &grad.shape())?;
-    let operands = [grad, x, weight].into_iter().chain(bias).collect();
-    let Floats(gradients) = <Dispatch as LinearOps>::linear_vjp(Floats(operands));
-    let mut gradients = gradients.into_iter();
-    let mut next = || gradients.next().expect("there is a gradient for each argument");
-    let (dx, dw) = (Tensor::from_dispatch(next()), Tensor::from_dispatch(next()));
-    Ok((dx, dw, gradients.next().map(Tensor::from_dispatch)))
-}
-
 /// [`linear`] as a method.
 pub trait TensorLinear: Sized {
     /// What the weight is.
@@ -323,6 +228,7 @@ impl<const D: usize> TensorLinear for Tensor<D> {
     type Weight = Tensor<2>;
     type Bias = Tensor<1>;
 
+    #[track_caller]
     fn fused_linear(self, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Self {
         linear(self, weight, bias)
     }
@@ -340,7 +246,7 @@ impl TensorLinear for Var {
         let shape = bias.as_ref().map(Self::shape);
         variables("linear", &given)
             .and_then(|()| output_shape("linear", &self.shape(), &weight.shape(), shape.as_ref()))
-            .unwrap_or_else(|error| panic!("{error}"));
+            .or_panic();
         let [y] = match bias {
             Some(bias) => apply_rule(&Affine, [self, weight, bias]),
             None => apply_rule(&Affine, [self, weight]),

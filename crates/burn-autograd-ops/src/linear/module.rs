@@ -68,6 +68,7 @@ pub struct Linear {
 
 impl Linear {
     /// x·Wᵀ + b, for `x` `[.., inputs]` of any rank; panics as [`linear`](super::linear()).
+    #[track_caller]
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         linear(x, self.weight.val(), self.bias.as_ref().map(Param::val))
     }

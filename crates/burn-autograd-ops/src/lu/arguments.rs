@@ -141,16 +141,3 @@ fn floats<B: Backend>(var: &Var<B>) -> Vec<f64> {
     let data = var.to_data().convert_dtype(DType::F64);
     data.as_slice::<f64>().expect("it was converted").to_vec()
 }
-
-/// Checks a cotangent of a solution, or of anything that has the common batch of `a` and `b`, and
-/// the matrices of `b`.
-#[cfg(feature = "autodiff")]
-pub(crate) fn cotangent(operation: &str, a: &Shape, b: &Shape, grad: &Shape) -> Result<(), Error> {
-    crate::support::cotangent(operation, &super::solution_shape(a, b), grad)
-}
-
-/// Checks a cotangent of one number for each matrix.
-#[cfg(feature = "autodiff")]
-pub(crate) fn number(operation: &str, a: &Shape, grad: &Shape) -> Result<(), Error> {
-    crate::support::cotangent(operation, &super::number_shape(a), grad)
-}

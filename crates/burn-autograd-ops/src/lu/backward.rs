@@ -51,7 +51,7 @@ impl<B: LuOps> Rule<B, 3> for LuSolve {
         let (needs_a, needs_b) = (ctx.needs(0), ctx.needs(2));
         let (a_shape, b_shape) = (ctx.input_shape(0).clone(), ctx.input_shape(2).clone());
         if grad.shape().num_elements() == 0 {
-            let zeros = |shape| Var::new(empty::zeros::<B>(shape, grad.constant().primitive()));
+            let zeros = |shape| Var::new(empty::zeros::<B>(shape, grad.detach().primitive()));
             return [needs_a.then(|| zeros(a_shape)), None, needs_b.then(|| zeros(b_shape))];
         }
         let mut saved = ctx.into_all_tensors().into_iter();

@@ -99,7 +99,7 @@ pub(crate) fn packed_shape(a: &Shape) -> Shape {
 }
 
 /// The shape of solutions: the matrices of `b`, in the batch dimensions that it and `a` broadcast to.
-#[cfg(any(feature = "router", feature = "autodiff"))]
+#[cfg(feature = "router")]
 pub(crate) fn solution_shape(a: &Shape, b: &Shape) -> Shape {
     let mut sizes = b.to_vec();
     let batch = sizes.len() - 2;

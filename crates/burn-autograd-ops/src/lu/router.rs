@@ -4,7 +4,7 @@
 use burn::backend::ir::{BackendIr, ScalarIr};
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Dispatch, TensorMetadata};
-use burn_autograd_core::{Var, apply_rule};
+use burn_autograd_core::{OrPanic as _, Var, apply_rule};
 use burn_router::{BackendRouter, CustomOpRegistry, RouterChannel};
 
 use super::arguments::factored;
@@ -19,8 +19,7 @@ impl<C: RouterChannel> LuOps for BackendRouter<C> {
     fn lu_factor(a: FloatTensor<Self>) -> FloatTensor<Self> {
         replay(FACTOR, |[a], _| {
             // In a smaller data type than it was recorded in.
-            factored("lu_factor", "a", &a.shape(), a.dtype())
-                .unwrap_or_else(|error| panic!("{error}"));
+            factored("lu_factor", "a", &a.shape(), a.dtype()).or_panic();
             let packed = <Dispatch as LuOps>::lu_factor(a.detach().into_primitive());
             [Var::<Dispatch>::new(packed)]
         });

@@ -1,6 +1,7 @@
 //! Of each factor only what the other one's gradient needs is saved; only the needed gradients are
 //! computed, in one call.
 
+use burn::tensor::Shape;
 use burn_autograd_core::{Context, Floats, Rule, Saved, Var};
 
 use super::{MultiplyAdd, MultiplyAddOps, Needs, spec};
@@ -15,28 +16,32 @@ impl<B: MultiplyAddOps> Rule<B, 3> for MultiplyAdd {
     }
 
     fn forward(&self, ctx: &mut Context<B>, [w, x, b]: [Var<B>; 3]) -> [Var<B>; 1] {
-        if ctx.needs(1) {
-            ctx.save([&w]);
-        }
-        if ctx.needs(0) {
-            ctx.save([&x]);
-        }
+        ctx.save_optional([ctx.needs(1).then_some(&w), ctx.needs(0).then_some(&x)]);
         [Var::new(B::multiply_add(w.into_primitive(), x.into_primitive(), b.into_primitive()))]
     }
 
     fn backward(&self, ctx: Saved<B>, [grad]: [Var<B>; 1]) -> [Option<Var<B>>; 3] {
-        let needs = Needs { w: ctx.needs(0), x: ctx.needs(1), b: ctx.needs(2) };
-        let shapes = [0, 1, 2].map(|index| ctx.input_shape(index).clone());
-        let factors = ctx.into_all_tensors();
-        if grad.is_recorded() || factors.iter().any(Var::is_recorded) {
-            // A second derivative: Burn's operations have one, the kernel has none.
-            return spec::gradients(&grad, &factors, &shapes, needs);
-        }
+        let (needs, shapes) = asked(&ctx);
+        let [w, x] = ctx.optional_tensors();
+        spec::gradients(&grad, w.as_ref(), x.as_ref(), &shapes, needs)
+    }
+
+    fn backward_kernel(&self, ctx: Saved<B>, grads: [Option<Var<B>>; 1]) -> [Option<Var<B>>; 3] {
+        let (needs, shapes) = asked(&ctx);
+        let [grad] = ctx.or_zeros(grads);
+        let [w, x] = ctx.optional_tensors();
+        let factors = [w.filter(|_| needs.x), x.filter(|_| needs.w)].into_iter().flatten();
         let operands = std::iter::once(grad).chain(factors).map(Var::into_primitive).collect();
         let Floats(gradients) = B::multiply_add_backward(Floats(operands), shapes, needs);
         let mut gradients = gradients.into_iter().map(Var::new);
         [needs.w, needs.x, needs.b].map(|needed| if needed { gradients.next() } else { None })
     }
+}
+
+/// The gradients that this pass wants, and their shapes.
+fn asked<B: MultiplyAddOps>(ctx: &Saved<B>) -> (Needs, [Shape; 3]) {
+    let needs = Needs { w: ctx.needs(0), x: ctx.needs(1), b: ctx.needs(2) };
+    (needs, [0, 1, 2].map(|index| ctx.input_shape(index).clone()))
 }
 
 #[cfg(feature = "autodiff")]

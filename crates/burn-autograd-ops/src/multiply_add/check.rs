@@ -2,21 +2,21 @@
 //! them in some, one element, empty.
 
 use burn::tensor::Tensor;
+use burn_autograd_core::Var;
 use burn_autograd_gradcheck::suite::{Case, draw};
 use burn_autograd_gradcheck::{SplitMix64, Subject};
 
-use super::{multiply_add, multiply_add_vjp};
+use super::{TensorMultiplyAdd, multiply_add};
 use crate::check::EMPTY;
 
 fn case<const D: usize>(random: &mut SplitMix64, shapes: [[usize; D]; 3]) -> Case {
     let inputs = draw(random, &shapes.each_ref().map(|shape| &shape[..]), (-2.0, 2.0), &[], 0.0);
     let [w, x, b] = shapes;
-    let function = |(w, x, b): (Tensor<D>, Tensor<D>, Tensor<D>)| multiply_add(w, x, b);
-    let vjp = |(w, x, b): (Tensor<D>, Tensor<D>, Tensor<D>), grad: Tensor<D>| {
-        multiply_add_vjp(w, x, b, grad)
-    };
+    type Inputs<const D: usize> = (Tensor<D>, Tensor<D>, Tensor<D>);
+    let function = |(w, x, b): Inputs<D>| multiply_add(w, x, b);
+    let on_variables = |(w, x, b): (Var, Var, Var)| w.multiply_add(x, b);
     Case::new("multiply_add", format!("{w:?} {x:?} {b:?}"), Subject::new(function), inputs)
-        .vjp(Subject::product(vjp))
+        .vjp(Subject::derivative::<Inputs<D>, Tensor<D>>(on_variables, 2))
         .exact()
 }
 

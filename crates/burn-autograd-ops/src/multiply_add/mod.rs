@@ -38,7 +38,7 @@ mod spec;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::{Shape, Tensor};
-use burn_autograd_core::{Error, Floats, Var, apply_rule, check as arguments};
+use burn_autograd_core::{Error, Floats, OrPanic as _, Var, apply_rule, check as arguments};
 
 use crate::support::variables;
 
@@ -123,34 +123,11 @@ pub trait MultiplyAddOps: Backend {
         let (grad, w, x) = needs.operands(operands);
         needs.gradients(spec::backward::<Self>(grad, w, x, shapes, needs))
     }
-
-    /// The gradients of ⟨grad, w·x + b⟩ through the explicit backward, themselves differentiable.
-    #[cfg(feature = "autodiff")]
-    #[fusion(default)]
-    fn multiply_add_vjp(
-        w: FloatTensor<Self>,
-        x: FloatTensor<Self>,
-        b: FloatTensor<Self>,
-        grad: FloatTensor<Self>,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        let shapes = [w.shape(), x.shape(), b.shape()];
-        let [dw, dx, db] = burn_autograd_core::explicit_product::<Self, 3, 1>(
-            "multiply_add",
-            |[w, x, _], [grad]| {
-                let needs = Needs { w: true, x: true, b: true };
-                Self::multiply_add_backward(Floats(vec![grad, w, x]), shapes, needs).into_array()
-            },
-            [w, x, b],
-            [grad],
-        );
-        (dw, dx, db)
-    }
 }
 
 /// The shape that the three broadcast to; they were checked before.
 fn common_shape(w: &Shape, x: &Shape, b: &Shape) -> Shape {
-    arguments::broadcast("multiply_add", &[("w", w), ("x", x), ("b", b)])
-        .unwrap_or_else(|error| panic!("{error}"))
+    arguments::broadcast("multiply_add", &[("w", w), ("x", x), ("b", b)]).or_panic()
 }
 
 /// w·x + b for every element, broadcasting all three.
@@ -180,8 +157,9 @@ fn common_shape(w: &Shape, x: &Shape, b: &Shape) -> Shape {
 /// assert_eq!(b.grad(&grads).unwrap().to_data().try_to_vec::<f32>().unwrap(), [4.0]);
 /// # }
 /// ```
+#[track_caller]
 pub fn multiply_add<const D: usize>(w: Tensor<D>, x: Tensor<D>, b: Tensor<D>) -> Tensor<D> {
-    try_multiply_add(w, x, b).unwrap_or_else(|error| panic!("{error}"))
+    try_multiply_add(w, x, b).or_panic()
 }
 
 /// The same as [`multiply_add`], with an error instead of a panic.
@@ -216,76 +194,6 @@ pub fn try_multiply_add<const D: usize>(
     Ok(Tensor::from_dispatch(<Dispatch as MultiplyAddOps>::multiply_add(w, x, b)))
 }
 
-/// The gradients of ⟨grad, w·x + b⟩ with respect to `w`, `x` and `b`, tracked if an argument is:
-/// differentiate them for second derivatives.
-///
-/// # Panics
-///
-/// As [`multiply_add`]; and if `grad` does not have the common shape. [`try_multiply_add_vjp`] returns an
-/// error.
-///
-/// ```
-/// # #[cfg(feature = "flex")] {
-/// use burn::tensor::{Device, Tensor};
-/// use burn_autograd_ops::multiply_add::multiply_add_vjp;
-///
-/// let device = Device::flex().autodiff();
-/// let w = Tensor::<1>::from_floats([2.0], &device);
-/// let x = Tensor::<1>::from_floats([3.0], &device).require_grad();
-/// let (dw, dx, db) = multiply_add_vjp(w, x.clone(), x.zeros_like(), x.ones_like());
-/// assert_eq!((dw.clone().into_scalar::<f32>(), dx.into_scalar::<f32>()), (3.0, 2.0));
-/// assert_eq!(db.into_scalar::<f32>(), 1.0);
-/// // ∂²y/∂w∂x = 1.
-/// assert_eq!(x.grad(&dw.sum().backward()).unwrap().into_scalar::<f32>(), 1.0);
-/// # }
-/// ```
-#[cfg(feature = "autodiff")]
-pub fn multiply_add_vjp<const D: usize>(
-    w: Tensor<D>,
-    x: Tensor<D>,
-    b: Tensor<D>,
-    grad: Tensor<D>,
-) -> (Tensor<D>, Tensor<D>, Tensor<D>) {
-    try_multiply_add_vjp(w, x, b, grad).unwrap_or_else(|error| panic!("{error}"))
-}
-
-/// The same as [`multiply_add_vjp`], with an error instead of a panic.
-///
-/// # Errors
-///
-/// As [`try_multiply_add`]; and if `grad` does not have the common shape.
-///
-/// ```
-/// # #[cfg(feature = "flex")] {
-/// use burn::tensor::{Device, Tensor};
-/// use burn_autograd_ops::multiply_add::try_multiply_add_vjp;
-///
-/// let w = Tensor::<1>::ones([3], &Device::flex());
-/// let grad = Tensor::<1>::ones([2], &Device::flex());
-/// assert_eq!(
-///     try_multiply_add_vjp(w.clone(), w.clone(), w, grad).unwrap_err().to_string(),
-///     "multiply_add_vjp: argument `grad`: expected the output's shape [3], got [2]"
-/// );
-/// # }
-/// ```
-#[cfg(feature = "autodiff")]
-pub fn try_multiply_add_vjp<const D: usize>(
-    w: Tensor<D>,
-    x: Tensor<D>,
-    b: Tensor<D>,
-    grad: Tensor<D>,
-) -> Result<(Tensor<D>, Tensor<D>, Tensor<D>), Error> {
-    const OPERATION: &str = "multiply_add_vjp";
-    let [w, x, b, grad] = [w, x, b, grad].map(Tensor::into_dispatch);
-    arguments::floats(OPERATION, &[("w", &w), ("x", &x), ("b", &b), ("grad", &grad)])?;
-    let shapes = (w.shape(), x.shape(), b.shape());
-    let common =
-        arguments::broadcast(OPERATION, &[("w", &shapes.0), ("x", &shapes.1), ("b", &shapes.2)])?;
-    crate::support::cotangent(OPERATION, &common, &grad.shape())?;
-    let (dw, dx, db) = <Dispatch as MultiplyAddOps>::multiply_add_vjp(w, x, b, grad);
-    Ok((Tensor::from_dispatch(dw), Tensor::from_dispatch(dx), Tensor::from_dispatch(db)))
-}
-
 /// [`multiply_add`] as a method.
 pub trait TensorMultiplyAdd {
     /// self·x + b; see [`multiply_add`].
@@ -294,6 +202,7 @@ pub trait TensorMultiplyAdd {
 }
 
 impl<const D: usize> TensorMultiplyAdd for Tensor<D> {
+    #[track_caller]
     fn multiply_add(self, x: Self, b: Self) -> Self {
         multiply_add(self, x, b)
     }
@@ -307,7 +216,7 @@ impl TensorMultiplyAdd for Var {
         let shapes = [("w", &shapes.0), ("x", &shapes.1), ("b", &shapes.2)];
         variables("multiply_add", &[("w", &self), ("x", &x), ("b", &b)])
             .and_then(|()| arguments::broadcast("multiply_add", &shapes))
-            .unwrap_or_else(|error| panic!("{error}"));
+            .or_panic();
         let [y] = apply_rule(&MultiplyAdd, [self, x, b]);
         y
     }

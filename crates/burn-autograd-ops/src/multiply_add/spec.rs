@@ -65,16 +65,16 @@ pub(super) fn backward<B: MultiplyAddOps>(
     ]
 }
 
-/// The same where it is being differentiated. The factors are `w` if the gradient of `x` is needed,
-/// then `x` if that of `w` is.
+/// The same where it is being differentiated. `w` is there if the gradient of `x` is needed, `x` if
+/// that of `w` is.
 pub(super) fn gradients<B: Backend>(
     grad: &Var<B>,
-    factors: &[Var<B>],
+    w: Option<&Var<B>>,
+    x: Option<&Var<B>>,
     [w_shape, x_shape, b_shape]: &[Shape; 3],
     needs: Needs,
 ) -> Gradients<Var<B>> {
-    let mut factors = factors.iter();
-    let dx = needs.x.then(|| factors.next()).flatten().map(|w| (grad * w).reduce_to(x_shape));
-    let dw = needs.w.then(|| factors.next()).flatten().map(|x| (grad * x).reduce_to(w_shape));
+    let dx = w.filter(|_| needs.x).map(|w| (grad * w).reduce_to(x_shape));
+    let dw = x.filter(|_| needs.w).map(|x| (grad * x).reduce_to(w_shape));
     [dw, dx, needs.b.then(|| grad.clone().reduce_to(b_shape))]
 }

@@ -21,10 +21,13 @@ impl<B: PolynomialOps> Rule<B, 2> for Polynomial {
     fn backward(&self, ctx: Saved<B>, [grad]: [Var<B>; 1]) -> [Option<Var<B>>; 2] {
         let needs = Needs { x: ctx.needs(0), coefficients: ctx.needs(1) };
         let [x, c] = ctx.into_tensors();
-        if [&x, &c, &grad].into_iter().any(Var::is_recorded) {
-            // A second derivative: Burn's operations have one, the kernel has none.
-            return spec::gradients(&x, &c, &grad, needs);
-        }
+        spec::gradients(&x, &c, &grad, needs)
+    }
+
+    fn backward_kernel(&self, ctx: Saved<B>, grads: [Option<Var<B>>; 1]) -> [Option<Var<B>>; 2] {
+        let [grad] = ctx.or_zeros(grads);
+        let needs = Needs { x: ctx.needs(0), coefficients: ctx.needs(1) };
+        let [x, c] = ctx.into_tensors();
         let [x, c, grad] = [x, c, grad].map(Var::into_primitive);
         let Floats(gradients) = B::polynomial_backward(x, c, grad, needs);
         let mut gradients = gradients.into_iter().map(Var::new);

@@ -2,18 +2,21 @@
 //! element, more than a tile, empty.
 
 use burn::tensor::Tensor;
+use burn_autograd_core::Var;
 use burn_autograd_gradcheck::suite::{Case, draw};
 use burn_autograd_gradcheck::{SplitMix64, Subject};
 
-use super::{polynomial, polynomial_vjp};
+use super::{TensorPolynomial, polynomial};
 use crate::check::EMPTY;
 
 fn case<const D: usize>(random: &mut SplitMix64, shape: [usize; D], coefficients: usize) -> Case {
     let inputs = draw(random, &[&shape, &[coefficients]], (-1.5, 1.5), &[0.0], 0.5);
-    let function = |(x, c): (Tensor<D>, Tensor<1>)| polynomial(x, c);
-    let vjp = |(x, c): (Tensor<D>, Tensor<1>), grad: Tensor<D>| polynomial_vjp(x, c, grad);
+    type Inputs<const D: usize> = (Tensor<D>, Tensor<1>);
+    let function = |(x, c): Inputs<D>| polynomial(x, c);
+    let on_variables = |(x, c): (Var, Var)| x.polynomial(c);
     let name = format!("{shape:?} degree {}", coefficients - 1);
-    Case::new("polynomial", name, Subject::new(function), inputs).vjp(Subject::product(vjp))
+    Case::new("polynomial", name, Subject::new(function), inputs)
+        .vjp(Subject::derivative::<Inputs<D>, Tensor<D>>(on_variables, 2))
 }
 
 /// The cases of this operation.

@@ -36,7 +36,9 @@ mod spec;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::{Shape, Tensor};
-use burn_autograd_core::{Error, ErrorKind, Floats, Var, apply_rule, check as arguments};
+use burn_autograd_core::{
+    Error, ErrorKind, Floats, OrPanic as _, Var, apply_rule, check as arguments,
+};
 
 use crate::support::variables;
 pub use module::{Polynomial3, Polynomial3Config};
@@ -82,26 +84,6 @@ pub trait PolynomialOps: Backend {
     ) -> Floats<Self> {
         spec::backward::<Self>(x, coefficients, grad, needs)
     }
-
-    /// The gradients of ⟨grad, Σ cₖ·xᵏ⟩ through the explicit backward, themselves differentiable.
-    #[cfg(feature = "autodiff")]
-    #[fusion(default)]
-    fn polynomial_vjp(
-        x: FloatTensor<Self>,
-        coefficients: FloatTensor<Self>,
-        grad: FloatTensor<Self>,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        let [dx, dc] = burn_autograd_core::explicit_product::<Self, 2, 1>(
-            "polynomial",
-            |[x, c], [grad]| {
-                let needs = Needs { x: true, coefficients: true };
-                Self::polynomial_backward(x, c, grad, needs).into_array()
-            },
-            [x, coefficients],
-            [grad],
-        );
-        (dx, dc)
-    }
 }
 
 fn counted(operation: &'static str, coefficients: &Shape) -> Result<(), Error> {
@@ -142,8 +124,9 @@ fn counted(operation: &'static str, coefficients: &Shape) -> Result<(), Error> {
 /// assert_eq!(c.grad(&grads).unwrap().to_data().try_to_vec::<f32>().unwrap(), [2.0, 3.0, 5.0]);
 /// # }
 /// ```
+#[track_caller]
 pub fn polynomial<const D: usize>(x: Tensor<D>, coefficients: Tensor<1>) -> Tensor<D> {
-    try_polynomial(x, coefficients).unwrap_or_else(|error| panic!("{error}"))
+    try_polynomial(x, coefficients).or_panic()
 }
 
 /// The same as [`polynomial`](fn@polynomial), with an error instead of a panic.
@@ -176,73 +159,6 @@ pub fn try_polynomial<const D: usize>(
     Ok(Tensor::from_dispatch(<Dispatch as PolynomialOps>::polynomial(x, coefficients)))
 }
 
-/// The gradients of ⟨grad, Σ cₖ·xᵏ⟩ with respect to `x` and the coefficients, tracked if an argument
-/// is: differentiate them for second derivatives.
-///
-/// # Panics
-///
-/// As [`polynomial`](fn@polynomial); and if `grad` does not have the shape of `x`.
-/// [`try_polynomial_vjp`] returns an error.
-///
-/// ```
-/// # #[cfg(feature = "flex")] {
-/// use burn::tensor::{Device, Tensor};
-/// use burn_autograd_ops::polynomial::polynomial_vjp;
-///
-/// let device = Device::flex().autodiff();
-/// let x = Tensor::<1>::from_floats([2.0], &device).require_grad();
-/// let c = Tensor::<1>::from_floats([1.0, 1.0, 1.0], &device);
-/// let (dx, dc) = polynomial_vjp(x.clone(), c, x.ones_like());
-/// assert_eq!(dx.clone().into_scalar::<f32>(), 5.0);
-/// assert_eq!(dc.to_data().try_to_vec::<f32>().unwrap(), [1.0, 2.0, 4.0]);
-/// // y″ = 2.
-/// assert_eq!(x.grad(&dx.sum().backward()).unwrap().into_scalar::<f32>(), 2.0);
-/// # }
-/// ```
-#[cfg(feature = "autodiff")]
-pub fn polynomial_vjp<const D: usize>(
-    x: Tensor<D>,
-    coefficients: Tensor<1>,
-    grad: Tensor<D>,
-) -> (Tensor<D>, Tensor<1>) {
-    try_polynomial_vjp(x, coefficients, grad).unwrap_or_else(|error| panic!("{error}"))
-}
-
-/// The same as [`polynomial_vjp`], with an error instead of a panic.
-///
-/// # Errors
-///
-/// As [`try_polynomial`]; and if `grad` does not have the shape of `x`.
-///
-/// ```
-/// # #[cfg(feature = "flex")] {
-/// use burn::tensor::{Device, Tensor};
-/// use burn_autograd_ops::polynomial::try_polynomial_vjp;
-///
-/// let x = Tensor::<1>::ones([3], &Device::flex());
-/// let c = Tensor::<1>::ones([2], &Device::flex());
-/// assert_eq!(
-///     try_polynomial_vjp(x, c.clone(), c).unwrap_err().to_string(),
-///     "polynomial_vjp: argument `grad`: expected the shape of `x`, [3], got [2]"
-/// );
-/// # }
-/// ```
-#[cfg(feature = "autodiff")]
-pub fn try_polynomial_vjp<const D: usize>(
-    x: Tensor<D>,
-    coefficients: Tensor<1>,
-    grad: Tensor<D>,
-) -> Result<(Tensor<D>, Tensor<1>), Error> {
-    const OPERATION: &str = "polynomial_vjp";
-    let (x, grad) = (x.into_dispatch(), grad.into_dispatch());
-    let coefficients = coefficients.into_dispatch();
-    arguments::floats(OPERATION, &[("x", &x), ("coefficients", &coefficients), ("grad", &grad)])?;
-    counted(OPERATION, &coefficients.shape())?;
-    crate::support::equal_shapes(OPERATION, ("x", &x.shape()), ("grad", &grad.shape()))?;
-    let (dx, dc) = <Dispatch as PolynomialOps>::polynomial_vjp(x, coefficients, grad);
-    Ok((Tensor::from_dispatch(dx), Tensor::from_dispatch(dc)))
-}
-
 /// [`polynomial`](fn@polynomial) as a method.
 pub trait TensorPolynomial {
     /// What the coefficients are.
@@ -256,6 +172,7 @@ pub trait TensorPolynomial {
 impl<const D: usize> TensorPolynomial for Tensor<D> {
     type Coefficients = Tensor<1>;
 
+    #[track_caller]
     fn polynomial(self, coefficients: Tensor<1>) -> Self {
         polynomial(self, coefficients)
     }
@@ -269,7 +186,7 @@ impl TensorPolynomial for Var {
     fn polynomial(self, coefficients: Self) -> Self {
         variables("polynomial", &[("x", &self), ("coefficients", &coefficients)])
             .and_then(|()| counted("polynomial", &coefficients.shape()))
-            .unwrap_or_else(|error| panic!("{error}"));
+            .or_panic();
         let [y] = apply_rule(&Polynomial, [self, coefficients]);
         y
     }

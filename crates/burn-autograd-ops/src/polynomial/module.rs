@@ -84,6 +84,7 @@ impl Polynomial3 {
     /// # Panics
     ///
     /// As [`polynomial`](fn@super::polynomial).
+    #[track_caller]
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         let coefficients = [&self.a, &self.b, &self.c, &self.d].map(|param| param.val()).to_vec();
         polynomial(x, Tensor::cat(coefficients, 0))

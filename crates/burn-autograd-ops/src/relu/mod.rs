@@ -34,7 +34,7 @@ mod spec;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::tensor::Tensor;
-use burn_autograd_core::{Error, check as arguments};
+use burn_autograd_core::{Error, OrPanic as _, check as arguments};
 
 /// The rule of [`relu`], for [`differentiate`](burn_autograd_core::differentiate).
 #[derive(Debug, Clone, Copy)]
@@ -65,19 +65,6 @@ pub trait ReluOps: Backend {
     ) -> FloatTensor<Self> {
         spec::backward::<Self>(x, grad)
     }
-
-    /// The gradient of ⟨grad, relu(x)⟩ through the explicit backward, itself differentiable.
-    #[cfg(feature = "autodiff")]
-    #[fusion(default)]
-    fn self_defined_relu_vjp(x: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
-        let [dx] = burn_autograd_core::explicit_product::<Self, 1, 1>(
-            "relu",
-            |[x], [grad]| [Self::self_defined_relu_backward(x, grad)],
-            [x],
-            [grad],
-        );
-        dx
-    }
 }
 
 /// max(x, 0) for every element; the derivative is 1 where x > 0, and 0 elsewhere and at 0.
@@ -101,7 +88,7 @@ pub trait ReluOps: Backend {
 /// # }
 /// ```
 pub fn relu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    try_relu(x).unwrap_or_else(|error| panic!("{error}"))
+    try_relu(x).or_panic()
 }
 
 /// The same as [`relu`], with an error instead of a panic.
@@ -128,59 +115,6 @@ pub fn try_relu<const D: usize>(x: Tensor<D>) -> Result<Tensor<D>, Error> {
     Ok(Tensor::from_dispatch(<Dispatch as ReluOps>::self_defined_relu(x)))
 }
 
-/// grad where x > 0 and 0 elsewhere, tracked if an argument is: differentiate it for second
-/// derivatives.
-///
-/// # Panics
-///
-/// If the arguments differ in shape, device or data type, or the device cannot compute with it;
-/// [`try_relu_vjp`] returns an error.
-///
-/// ```
-/// # #[cfg(feature = "flex")] {
-/// use burn::tensor::{Device, Tensor};
-/// use burn_autograd_ops::relu::relu_vjp;
-///
-/// let device = Device::flex().autodiff();
-/// let x = Tensor::<1>::from_floats([-1.0, 2.0], &device);
-/// let grad = Tensor::<1>::from_floats([3.0, 5.0], &device).require_grad();
-/// let dx = relu_vjp(x, grad.clone());
-/// assert_eq!(dx.to_data().try_to_vec::<f32>().unwrap(), [0.0, 5.0]);
-/// // It is linear in `grad`.
-/// let d_grad = grad.grad(&dx.sum().backward()).unwrap();
-/// assert_eq!(d_grad.to_data().try_to_vec::<f32>().unwrap(), [0.0, 1.0]);
-/// # }
-/// ```
-#[cfg(feature = "autodiff")]
-pub fn relu_vjp<const D: usize>(x: Tensor<D>, grad: Tensor<D>) -> Tensor<D> {
-    try_relu_vjp(x, grad).unwrap_or_else(|error| panic!("{error}"))
-}
-
-/// The same as [`relu_vjp`], with an error instead of a panic.
-///
-/// # Errors
-///
-/// As [`try_relu`]; and if the arguments differ in shape, device or data type.
-///
-/// ```
-/// # #[cfg(feature = "flex")] {
-/// use burn::tensor::{Device, Tensor};
-/// use burn_autograd_ops::relu::try_relu_vjp;
-///
-/// let x = Tensor::<1>::ones([3], &Device::flex());
-/// assert_eq!(
-///     try_relu_vjp(x, Tensor::ones([2], &Device::flex())).unwrap_err().to_string(),
-///     "relu_vjp: argument `grad`: expected the shape of `x`, [3], got [2]"
-/// );
-/// # }
-/// ```
-#[cfg(feature = "autodiff")]
-pub fn try_relu_vjp<const D: usize>(x: Tensor<D>, grad: Tensor<D>) -> Result<Tensor<D>, Error> {
-    let (x, grad) = (x.into_dispatch(), grad.into_dispatch());
-    crate::support::same_shape("relu_vjp", ("x", &x), ("grad", &grad))?;
-    Ok(Tensor::from_dispatch(<Dispatch as ReluOps>::self_defined_relu_vjp(x, grad)))
-}
-
 /// [`relu`] as a method.
 pub trait TensorRelu {
     /// max(x, 0) of every element; see [`relu`].
@@ -189,6 +123,7 @@ pub trait TensorRelu {
 }
 
 impl<const D: usize> TensorRelu for Tensor<D> {
+    #[track_caller]
     fn relu(self) -> Self {
         relu(self)
     }
@@ -218,6 +153,7 @@ impl Relu {
     }
 
     /// max(x, 0) of every element; shapes and panics as [`relu`].
+    #[track_caller]
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         relu(x)
     }

@@ -2,19 +2,20 @@
 //! stays far from a singular one; batches that broadcast either way; empty ones.
 
 use burn::tensor::Tensor;
+use burn_autograd_core::Var;
 use burn_autograd_gradcheck::suite::Case;
 use burn_autograd_gradcheck::{SplitMix64, Subject};
 
-use super::{solve, solve_right, solve_right_vjp, solve_vector, solve_vector_vjp, solve_vjp};
+use super::{TensorSolve, TensorSolveVector, solve, solve_right, solve_vector};
 use crate::check::{EMPTY, batched, matrices};
 
 fn case<const D: usize>(random: &mut SplitMix64, shapes: [[usize; D]; 2]) -> Case {
     let [a, b] = shapes;
     let inputs = matrices(random, &[(&a, true), (&b, false)]);
     let function = |(a, b): (Tensor<D>, Tensor<D>)| solve(a, b);
-    let vjp = |(a, b): (Tensor<D>, Tensor<D>), grad: Tensor<D>| solve_vjp(a, b, grad);
+    let on_variables = |(a, b): (Var, Var)| a.solve(b);
     Case::new("solve", format!("{a:?} {b:?}"), Subject::new(function), inputs)
-        .vjp(Subject::product(vjp))
+        .vjp(Subject::derivative::<(Tensor<D>, Tensor<D>), Tensor<D>>(on_variables, 2))
         .batch(&batched(shapes))
 }
 
@@ -22,9 +23,9 @@ fn right<const D: usize>(random: &mut SplitMix64, shapes: [[usize; D]; 2]) -> Ca
     let [a, b] = shapes;
     let inputs = matrices(random, &[(&a, true), (&b, false)]);
     let function = |(a, b): (Tensor<D>, Tensor<D>)| solve_right(a, b);
-    let vjp = |(a, b): (Tensor<D>, Tensor<D>), grad: Tensor<D>| solve_right_vjp(a, b, grad);
+    let on_variables = |(a, b): (Var, Var)| a.solve_right(b);
     Case::new("solve", format!("right {a:?} {b:?}"), Subject::new(function), inputs)
-        .vjp(Subject::product(vjp))
+        .vjp(Subject::derivative::<(Tensor<D>, Tensor<D>), Tensor<D>>(on_variables, 2))
         .batch(&batched(shapes))
 }
 
@@ -35,9 +36,9 @@ fn vector<const D: usize, const E: usize>(
 ) -> Case {
     let inputs = matrices(random, &[(a.as_slice(), true), (b.as_slice(), false)]);
     let function = |(a, b): (Tensor<D>, Tensor<E>)| solve_vector(a, b);
-    let vjp = |(a, b): (Tensor<D>, Tensor<E>), grad: Tensor<E>| solve_vector_vjp(a, b, grad);
+    let on_variables = |(a, b): (Var, Var)| a.solve_vector(b);
     Case::new("solve", format!("vector {a:?} {b:?}"), Subject::new(function), inputs)
-        .vjp(Subject::product(vjp))
+        .vjp(Subject::derivative::<(Tensor<D>, Tensor<E>), Tensor<E>>(on_variables, 2))
 }
 
 /// The cases of this operation.

@@ -18,20 +18,26 @@ impl<B: SumSquaredErrorOps> Rule<B, 2> for SumSquaredError {
     fn backward(&self, ctx: Saved<B>, [grad]: [Var<B>; 1]) -> [Option<Var<B>>; 2] {
         let needs = [ctx.needs(0), ctx.needs(1)];
         let [p, t] = ctx.into_tensors();
-        // A second derivative: Burn's operations have one, the kernel has none.
-        let gradient = if [&p, &t, &grad].into_iter().any(Var::is_recorded) {
-            spec::gradient(&p, &t, &grad)
-        } else {
-            let [p, t, grad] = [p, t, grad].map(Var::into_primitive);
-            Var::new(B::sum_squared_error_backward(p, t, grad))
-        };
-        let of_target = needs[1].then(|| match gradient.shape().num_elements() {
-            // Nothing is queued on an empty tensor.
-            0 => gradient.clone(),
-            _ => -&gradient,
-        });
-        [needs[0].then_some(gradient), of_target]
+        both(needs, spec::gradient(&p, &t, &grad))
     }
+
+    fn backward_kernel(&self, ctx: Saved<B>, grads: [Option<Var<B>>; 1]) -> [Option<Var<B>>; 2] {
+        let needs = [ctx.needs(0), ctx.needs(1)];
+        let [grad] = ctx.or_zeros(grads);
+        let [p, t] = ctx.into_tensors();
+        let [p, t, grad] = [p, t, grad].map(Var::into_primitive);
+        both(needs, Var::new(B::sum_squared_error_backward(p, t, grad)))
+    }
+}
+
+/// The gradient of the prediction, and its opposite for the target.
+fn both<B: SumSquaredErrorOps>(needs: [bool; 2], gradient: Var<B>) -> [Option<Var<B>>; 2] {
+    let of_target = needs[1].then(|| match gradient.shape().num_elements() {
+        // Nothing is queued on an empty tensor.
+        0 => gradient.clone(),
+        _ => -&gradient,
+    });
+    [needs[0].then_some(gradient), of_target]
 }
 
 #[cfg(feature = "autodiff")]

@@ -1,17 +1,19 @@
 //! Where the gradient is proven: ranks 1 to 3, one element, more than a vector register, empty.
 
 use burn::tensor::Tensor;
+use burn_autograd_core::Var;
 use burn_autograd_gradcheck::suite::{Case, draw};
 use burn_autograd_gradcheck::{SplitMix64, Subject};
 
-use super::{sum_squared_error, sum_squared_error_vjp};
+use super::{TensorSumSquaredError, sum_squared_error};
 
 fn case<const D: usize>(random: &mut SplitMix64, shape: [usize; D]) -> Case {
     let inputs = draw(random, &[&shape, &shape], (-2.0, 2.0), &[], 0.0);
-    let function = |(p, t): (Tensor<D>, Tensor<D>)| sum_squared_error(p, t);
-    let vjp = |(p, t): (Tensor<D>, Tensor<D>), grad: Tensor<1>| sum_squared_error_vjp(p, t, grad);
+    type Inputs<const D: usize> = (Tensor<D>, Tensor<D>);
+    let function = |(p, t): Inputs<D>| sum_squared_error(p, t);
+    let on_variables = |(p, t): (Var, Var)| p.sum_squared_error(t);
     Case::new("sum_squared_error", format!("{shape:?}"), Subject::new(function), inputs)
-        .vjp(Subject::product(vjp))
+        .vjp(Subject::derivative::<Inputs<D>, Tensor<1>>(on_variables, 2))
         .exact()
 }
 

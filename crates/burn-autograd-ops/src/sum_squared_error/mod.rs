@@ -34,7 +34,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, backend_extension};
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn_autograd_core::{Error, Var, apply_rule};
+use burn_autograd_core::{Error, OrPanic as _, Var, apply_rule};
 
 use crate::support::{equal_shapes, variables};
 
@@ -73,28 +73,6 @@ pub trait SumSquaredErrorOps: Backend {
     ) -> FloatTensor<Self> {
         spec::backward::<Self>(prediction, target, grad)
     }
-
-    /// The gradients of grad·L through the explicit backward, themselves differentiable.
-    #[cfg(feature = "autodiff")]
-    #[fusion(default)]
-    fn sum_squared_error_vjp(
-        prediction: FloatTensor<Self>,
-        target: FloatTensor<Self>,
-        grad: FloatTensor<Self>,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        let [dp, dt] = burn_autograd_core::explicit_product::<Self, 2, 1>(
-            "sum_squared_error",
-            |[p, t], [grad]| {
-                let dp = Var::<Self>::new(Self::sum_squared_error_backward(p, t, grad));
-                // Nothing is queued on an empty tensor.
-                let dt = if dp.shape().num_elements() == 0 { dp.clone() } else { -&dp };
-                [dp, dt].map(Var::into_primitive)
-            },
-            [prediction, target],
-            [grad],
-        );
-        (dp, dt)
-    }
 }
 
 /// Σ (prediction − target)², a tensor of one element.
@@ -121,8 +99,9 @@ pub trait SumSquaredErrorOps: Backend {
 /// assert_eq!(p.grad(&grads).unwrap().to_data().try_to_vec::<f32>().unwrap(), [2.0, -6.0]);
 /// # }
 /// ```
+#[track_caller]
 pub fn sum_squared_error<const D: usize>(prediction: Tensor<D>, target: Tensor<D>) -> Tensor<1> {
-    try_sum_squared_error(prediction, target).unwrap_or_else(|error| panic!("{error}"))
+    try_sum_squared_error(prediction, target).or_panic()
 }
 
 /// The same as [`sum_squared_error`](fn@sum_squared_error), with an error instead of a panic.
@@ -154,75 +133,6 @@ pub fn try_sum_squared_error<const D: usize>(
     Ok(Tensor::from_dispatch(<Dispatch as SumSquaredErrorOps>::sum_squared_error(p, t)))
 }
 
-/// The gradients of grad·Σ (prediction − target)² with respect to both, tracked if an argument is:
-/// differentiate them for second derivatives.
-///
-/// # Panics
-///
-/// As [`sum_squared_error`](fn@sum_squared_error); and if `grad` does not have one element.
-/// [`try_sum_squared_error_vjp`] returns an error.
-///
-/// ```
-/// # #[cfg(feature = "flex")] {
-/// use burn::tensor::{Device, Tensor};
-/// use burn_autograd_ops::sum_squared_error::sum_squared_error_vjp;
-///
-/// let device = Device::flex().autodiff();
-/// let p = Tensor::<1>::from_floats([1.0, 2.0], &device).require_grad();
-/// let t = Tensor::<1>::from_floats([0.0, 5.0], &device);
-/// let grad = Tensor::<1>::from_floats([1.0], &device);
-/// let (dp, _) = sum_squared_error_vjp(p.clone(), t, grad);
-/// // The second derivative is 2 everywhere.
-/// let second = p.grad(&dp.sum().backward()).unwrap();
-/// assert_eq!(second.to_data().try_to_vec::<f32>().unwrap(), [2.0, 2.0]);
-/// # }
-/// ```
-#[cfg(feature = "autodiff")]
-pub fn sum_squared_error_vjp<const D: usize>(
-    prediction: Tensor<D>,
-    target: Tensor<D>,
-    grad: Tensor<1>,
-) -> (Tensor<D>, Tensor<D>) {
-    try_sum_squared_error_vjp(prediction, target, grad).unwrap_or_else(|error| panic!("{error}"))
-}
-
-/// The same as [`sum_squared_error_vjp`], with an error instead of a panic.
-///
-/// # Errors
-///
-/// As [`try_sum_squared_error`]; and if `grad` does not have one element.
-///
-/// ```
-/// # #[cfg(feature = "flex")] {
-/// use burn::tensor::{Device, Tensor};
-/// use burn_autograd_ops::sum_squared_error::try_sum_squared_error_vjp;
-///
-/// let p = Tensor::<1>::ones([3], &Device::flex());
-/// assert_eq!(
-///     try_sum_squared_error_vjp(p.clone(), p.clone(), p).unwrap_err().to_string(),
-///     "sum_squared_error_vjp: argument `grad`: expected the output's shape [1], got [3]"
-/// );
-/// # }
-/// ```
-#[cfg(feature = "autodiff")]
-pub fn try_sum_squared_error_vjp<const D: usize>(
-    prediction: Tensor<D>,
-    target: Tensor<D>,
-    grad: Tensor<1>,
-) -> Result<(Tensor<D>, Tensor<D>), Error> {
-    use burn::backend::TensorMetadata;
-    use burn_autograd_core::check::floats;
-    const OPERATION: &str = "sum_squared_error_vjp";
-    let [p, t] = [prediction.into_dispatch(), target.into_dispatch()];
-    let grad = grad.into_dispatch();
-    floats(OPERATION, &[("prediction", &p), ("target", &t), ("grad", &grad)])?;
-    let shapes = (p.shape(), t.shape());
-    equal_shapes(OPERATION, ("prediction", &shapes.0), ("target", &shapes.1))?;
-    crate::support::cotangent(OPERATION, &[1], &grad.shape())?;
-    let (dp, dt) = <Dispatch as SumSquaredErrorOps>::sum_squared_error_vjp(p, t, grad);
-    Ok((Tensor::from_dispatch(dp), Tensor::from_dispatch(dt)))
-}
-
 /// [`sum_squared_error`](fn@sum_squared_error) as a method.
 pub trait TensorSumSquaredError {
     /// What the sum is.
@@ -236,6 +146,7 @@ pub trait TensorSumSquaredError {
 impl<const D: usize> TensorSumSquaredError for Tensor<D> {
     type Loss = Tensor<1>;
 
+    #[track_caller]
     fn sum_squared_error(self, target: Self) -> Tensor<1> {
         sum_squared_error(self, target)
     }
@@ -252,7 +163,7 @@ impl TensorSumSquaredError for Var {
         let shapes = (("prediction", &shapes.0), ("target", &shapes.1));
         variables(OPERATION, &[("prediction", &self), ("target", &target)])
             .and_then(|()| equal_shapes(OPERATION, shapes.0, shapes.1))
-            .unwrap_or_else(|error| panic!("{error}"));
+            .or_panic();
         let [loss] = apply_rule(&SumSquaredError, [self, target]);
         loss
     }
@@ -284,6 +195,7 @@ impl SumSquaredErrorLoss {
     }
 
     /// Σ (prediction − target)²; shapes and panics as [`sum_squared_error`](fn@sum_squared_error).
+    #[track_caller]
     pub fn forward<const D: usize>(&self, prediction: Tensor<D>, target: Tensor<D>) -> Tensor<1> {
         sum_squared_error(prediction, target)
     }

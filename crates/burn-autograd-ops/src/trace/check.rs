@@ -1,16 +1,17 @@
 //! Where the gradient is proven.
 
 use burn::tensor::Tensor;
+use burn_autograd_core::Var;
 use burn_autograd_gradcheck::suite::Case;
 use burn_autograd_gradcheck::{SplitMix64, Subject};
 
-use super::{trace, trace_vjp};
+use super::{TensorTrace, trace};
 use crate::check::{batched, matrices};
 
 fn case<const D: usize>(random: &mut SplitMix64, shape: [usize; D]) -> Case {
     let inputs = matrices(random, &[(&shape, false)]);
     Case::new("trace", format!("{shape:?}"), Subject::new(trace::<D>), inputs)
-        .vjp(Subject::product(|a: Tensor<D>, grad: Tensor<D>| trace_vjp(a, grad)))
+        .vjp(Subject::derivative::<Tensor<D>, Tensor<D>>(|a: Var| a.trace(), 2))
         .exact()
         .batch(&batched([shape]))
 }

@@ -32,7 +32,7 @@ mod spec;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
-use burn_autograd_core::{Error, Var, apply_rule, check as arguments};
+use burn_autograd_core::{Error, OrPanic as _, Var, apply_rule, check as arguments};
 
 use crate::lu::arguments::square;
 use crate::lu::number_shape;
@@ -57,14 +57,6 @@ pub trait TraceOps: Backend {
     fn trace(a: FloatTensor<Self>) -> FloatTensor<Self> {
         spec::forward::<Self>(a)
     }
-
-    /// The gradient of ⟨grad, trace⟩ through the explicit backward, itself differentiable.
-    #[cfg(feature = "autodiff")]
-    #[fusion(default)]
-    fn trace_vjp(a: FloatTensor<Self>, grad: FloatTensor<Self>) -> FloatTensor<Self> {
-        let [da] = burn_autograd_core::rule_product::<Self, _, _, _>(&Trace, [a], [Some(grad)]);
-        da
-    }
 }
 
 /// Σ aᵢᵢ for matrices `[.., n, n]`, as `[.., 1, 1]`. The gradient is ȳ·I.
@@ -87,8 +79,9 @@ pub trait TraceOps: Backend {
 /// assert_eq!(da.to_data().try_to_vec::<f32>().unwrap(), [3.0, 0.0, 0.0, 3.0]);
 /// # }
 /// ```
+#[track_caller]
 pub fn trace<const D: usize>(a: Tensor<D>) -> Tensor<D> {
-    try_trace(a).unwrap_or_else(|error| panic!("{error}"))
+    try_trace(a).or_panic()
 }
 
 /// The same as [`trace`](fn@trace), with an error instead of a panic.
@@ -116,62 +109,16 @@ pub fn try_trace<const D: usize>(a: Tensor<D>) -> Result<Tensor<D>, Error> {
     Ok(Tensor::from_dispatch(<Dispatch as TraceOps>::trace(a)))
 }
 
-/// The gradient of ⟨grad, trace⟩: grad·I.
-///
-/// # Panics
-///
-/// As [`trace`](fn@trace); and if `grad` is not `[.., 1, 1]`. [`try_trace_vjp`] returns an error.
-///
-/// ```
-/// # #[cfg(feature = "flex")] {
-/// use burn::tensor::{Device, Tensor};
-/// use burn_autograd_ops::trace::trace_vjp;
-///
-/// let a = Tensor::<2>::ones([2, 2], &Device::flex());
-/// let da = trace_vjp(a, Tensor::from_floats([[3.0]], &Device::flex()));
-/// assert_eq!(da.to_data().try_to_vec::<f32>().unwrap(), [3.0, 0.0, 0.0, 3.0]);
-/// # }
-/// ```
-#[cfg(feature = "autodiff")]
-pub fn trace_vjp<const D: usize>(a: Tensor<D>, grad: Tensor<D>) -> Tensor<D> {
-    try_trace_vjp(a, grad).unwrap_or_else(|error| panic!("{error}"))
-}
-
-/// The same as [`trace_vjp`], with an error instead of a panic.
-///
-/// # Errors
-///
-/// As [`try_trace`]; and if `grad` is not `[.., 1, 1]`, or not like `a`.
-///
-/// ```
-/// # #[cfg(feature = "flex")] {
-/// use burn::tensor::{Device, Tensor};
-/// use burn_autograd_ops::trace::try_trace_vjp;
-///
-/// let a = Tensor::<2>::ones([3, 3], &Device::flex());
-/// assert_eq!(
-///     try_trace_vjp(a.clone(), a).unwrap_err().to_string(),
-///     "trace_vjp: argument `grad`: expected the output's shape [1, 1], got [3, 3]"
-/// );
-/// # }
-/// ```
-#[cfg(feature = "autodiff")]
-pub fn try_trace_vjp<const D: usize>(a: Tensor<D>, grad: Tensor<D>) -> Result<Tensor<D>, Error> {
-    let (a, grad) = (a.into_dispatch(), grad.into_dispatch());
-    arguments::floats("trace_vjp", &[("a", &a), ("grad", &grad)])?;
-    square("trace_vjp", "a", &a.shape())?;
-    crate::lu::arguments::number("trace_vjp", &a.shape(), &grad.shape())?;
-    Ok(Tensor::from_dispatch(<Dispatch as TraceOps>::trace_vjp(a, grad)))
-}
-
 /// [`trace`](fn@trace) as a method.
 pub trait TensorTrace {
     /// Σ aᵢᵢ; see [`trace`](fn@trace).
     #[must_use]
+    #[track_caller]
     fn trace(self) -> Self;
 }
 
 impl<const D: usize> TensorTrace for Tensor<D> {
+    #[track_caller]
     fn trace(self) -> Self {
         trace(self)
     }
@@ -181,7 +128,7 @@ impl<const D: usize> TensorTrace for Tensor<D> {
 impl TensorTrace for Var {
     #[track_caller]
     fn trace(self) -> Self {
-        square("trace", "a", &self.shape()).unwrap_or_else(|error| panic!("{error}"));
+        square("trace", "a", &self.shape()).or_panic();
         let [y] = apply_rule(&Trace, [self]);
         y
     }

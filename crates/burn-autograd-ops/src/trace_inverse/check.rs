@@ -1,19 +1,22 @@
 //! Where the gradient is proven; the matrices B are those of [`solve`](crate::solve::check).
 
 use burn::tensor::Tensor;
+use burn_autograd_core::Var;
 use burn_autograd_gradcheck::suite::Case;
 use burn_autograd_gradcheck::{SplitMix64, Subject};
 
-use super::{trace_inverse, trace_inverse_vjp};
+use super::{TensorTraceInverse, trace_inverse};
 use crate::check::{batched, matrices};
+
+type Inputs<const D: usize> = (Tensor<D>, Tensor<D>);
 
 fn case<const D: usize>(random: &mut SplitMix64, shapes: [[usize; D]; 2]) -> Case {
     let [a, b] = shapes;
     let inputs = matrices(random, &[(&a, false), (&b, true)]);
-    let function = |(a, b): (Tensor<D>, Tensor<D>)| trace_inverse(a, b);
-    let vjp = |(a, b): (Tensor<D>, Tensor<D>), grad: Tensor<D>| trace_inverse_vjp(a, b, grad);
+    let function = |(a, b): Inputs<D>| trace_inverse(a, b);
+    let on_variables = |(a, b): (Var, Var)| a.trace_inverse(b);
     Case::new("trace_inverse", format!("{a:?} {b:?}"), Subject::new(function), inputs)
-        .vjp(Subject::product(vjp))
+        .vjp(Subject::derivative::<Inputs<D>, Tensor<D>>(on_variables, 2))
         .batch(&batched(shapes))
 }
 

@@ -9,8 +9,8 @@
 //!
 //! - **Domain**: matrices B that are not singular; what a singular one gives is said in
 //!   [`lu`](crate::lu): NaN in each entry of its own result and gradients, unless a `try_` form is asked,
-//!   which reads one number of each result, or of each gradient of B, back. Entries of A that are not
-//!   finite spread as the formula has them.
+//!   which reads one number of each result back. Entries of A that are not finite spread as the formula
+//!   has them.
 //! - **Shapes**: A and B are `[.., n, n]`, of one rank; the leading dimensions broadcast, and a matrix
 //!   B that is broadcast is factored once. n and the batch may be 0.
 //! - **Data types**: the float types that the device computes with; see [`lu`](crate::lu) for
@@ -22,7 +22,7 @@
 //!   `bf16` on Flex the result is rounded once; the gradients read the factors and Y₁, which were rounded,
 //!   and are rounded themselves.
 //! - **Cost**: one factorisation, ⅔n³ operations; 2n³ for Y, 2n³ for Ā, and 2n³ more for B̄. There is
-//!   no inverse.
+//!   no inverse. A gradient that is differentiated again factors B once more.
 //! - **Saved**: B and its factors; where B is tracked, A and Y₁, too: Y − tr(A)·B would lose digits where
 //!   the trace is large.
 
@@ -44,7 +44,7 @@ mod spec;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Dispatch, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
-use burn_autograd_core::{Error, Floats, Var, apply_rule, check as arguments};
+use burn_autograd_core::{Error, Floats, OrPanic as _, Var, apply_rule, check as arguments};
 
 use crate::lu::LuOps;
 use crate::lu::arguments::{factored, fits, refuse_singular};
@@ -103,19 +103,6 @@ pub trait TraceInverseOps: LuOps + TraceOps {
     ) -> Floats<Self> {
         spec::backward::<Self>(operands, needs)
     }
-
-    /// The gradients of ⟨grad, Y⟩ through the explicit backward, themselves differentiable.
-    #[cfg(feature = "autodiff")]
-    #[fusion(default)]
-    fn trace_inverse_vjp(
-        a: FloatTensor<Self>,
-        b: FloatTensor<Self>,
-        grad: FloatTensor<Self>,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        let [da, db] =
-            burn_autograd_core::rule_product::<Self, _, _, _>(&TraceInverse, [a, b], [Some(grad)]);
-        (da, db)
-    }
 }
 
 /// (A·B⁻¹)ᵀ + tr(A)·B for matrices `[.., n, n]`, whose leading dimensions broadcast.
@@ -141,8 +128,9 @@ pub trait TraceInverseOps: LuOps + TraceOps {
 /// assert_eq!(da.to_data().try_to_vec::<f32>().unwrap(), [3.5, 1.0, 2.0, 2.5]);
 /// # }
 /// ```
+#[track_caller]
 pub fn trace_inverse<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Tensor<D> {
-    checked(a, b).unwrap_or_else(|error| panic!("{error}"))
+    checked(a, b).or_panic()
 }
 
 fn checked<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Result<Tensor<D>, Error> {
@@ -183,93 +171,16 @@ pub fn try_trace_inverse<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Result<T
     Ok(y)
 }
 
-/// The gradients of ⟨grad, (A·B⁻¹)ᵀ + tr(A)·B⟩ with respect to `a` and `b`, tracked if an argument
-/// is: differentiate them for second derivatives.
-///
-/// # Panics
-///
-/// As [`trace_inverse`](fn@trace_inverse); and if `grad` does not have the result's shape.
-/// [`try_trace_inverse_vjp`] returns an error.
-///
-/// ```
-/// # #[cfg(feature = "flex")] {
-/// use burn::tensor::{Device, Tensor};
-/// use burn_autograd_ops::trace_inverse::trace_inverse_vjp;
-///
-/// // For numbers y = a⁄b + a·b.
-/// let b = Tensor::<2>::from_floats([[2.0]], &Device::flex().autodiff()).require_grad();
-/// let (da, db) = trace_inverse_vjp(b.clone().detach() * 2.0, b.clone(), b.ones_like());
-/// assert_eq!((da.clone().into_scalar::<f32>(), db.into_scalar::<f32>()), (2.5, 3.0));
-/// // ∂²y/∂a∂b = 1 − 1⁄b².
-/// assert_eq!(b.grad(&da.sum().backward()).unwrap().into_scalar::<f32>(), 0.75);
-/// # }
-/// ```
-#[cfg(feature = "autodiff")]
-pub fn trace_inverse_vjp<const D: usize>(
-    a: Tensor<D>,
-    b: Tensor<D>,
-    grad: Tensor<D>,
-) -> (Tensor<D>, Tensor<D>) {
-    checked_vjp(a, b, grad).unwrap_or_else(|error| panic!("{error}"))
-}
-
-#[cfg(feature = "autodiff")]
-fn checked_vjp<const D: usize>(
-    a: Tensor<D>,
-    b: Tensor<D>,
-    grad: Tensor<D>,
-) -> Result<(Tensor<D>, Tensor<D>), Error> {
-    const OPERATION: &str = "trace_inverse_vjp";
-    let [a, b, grad] = [a, b, grad].map(Tensor::into_dispatch);
-    arguments::floats(OPERATION, &[("a", &a), ("b", &b), ("grad", &grad)])?;
-    factored(OPERATION, "b", &b.shape(), b.dtype())?;
-    fits(OPERATION, ("b", &b.shape()), ("a", &a.shape()), &[1, 2])?;
-    crate::lu::arguments::cotangent(OPERATION, &a.shape(), &b.shape(), &grad.shape())?;
-    let (da, db) = <Dispatch as TraceInverseOps>::trace_inverse_vjp(a, b, grad);
-    Ok((Tensor::from_dispatch(da), Tensor::from_dispatch(db)))
-}
-
-/// The same as [`trace_inverse_vjp`], with an error instead of a panic, or of gradients that are NaN.
-///
-/// It reads one number of each gradient of `b` back, which waits for the device.
-///
-/// # Errors
-///
-/// As [`try_trace_inverse`], so also if a matrix of B is singular; and if `grad` does not have the
-/// result's shape.
-///
-/// ```
-/// # #[cfg(feature = "flex")] {
-/// use burn::tensor::{Device, Tensor};
-/// use burn_autograd_ops::trace_inverse::try_trace_inverse_vjp;
-///
-/// let b = Tensor::<2>::from_floats([[1.0, 2.0], [2.0, 4.0]], &Device::flex());
-/// assert_eq!(
-///     try_trace_inverse_vjp(b.ones_like(), b.clone(), b).unwrap_err().to_string(),
-///     "trace_inverse_vjp: argument `b`: expected matrices that are not singular, and finite, got a \
-///      singular matrix"
-/// );
-/// # }
-/// ```
-#[cfg(feature = "autodiff")]
-pub fn try_trace_inverse_vjp<const D: usize>(
-    a: Tensor<D>,
-    b: Tensor<D>,
-    grad: Tensor<D>,
-) -> Result<(Tensor<D>, Tensor<D>), Error> {
-    let (da, db) = checked_vjp(a, b.clone(), grad)?;
-    refuse_singular("trace_inverse_vjp", "b", b, &db)?;
-    Ok((da, db))
-}
-
 /// [`trace_inverse`](fn@trace_inverse) as a method.
 pub trait TensorTraceInverse {
     /// (self·B⁻¹)ᵀ + tr(self)·B; see [`trace_inverse`](fn@trace_inverse).
     #[must_use]
+    #[track_caller]
     fn trace_inverse(self, b: Self) -> Self;
 }
 
 impl<const D: usize> TensorTraceInverse for Tensor<D> {
+    #[track_caller]
     fn trace_inverse(self, b: Self) -> Self {
         trace_inverse(self, b)
     }
@@ -282,7 +193,7 @@ impl TensorTraceInverse for Var {
         variables("trace_inverse", &[("a", &self), ("b", &b)])
             .and_then(|()| factored("trace_inverse", "b", &b.shape(), b.dtype()))
             .and_then(|()| fits("trace_inverse", ("b", &b.shape()), ("a", &self.shape()), &[1, 2]))
-            .unwrap_or_else(|error| panic!("{error}"));
+            .or_panic();
         let [y] = apply_rule(&TraceInverse, [self, b]);
         y
     }

@@ -3,7 +3,7 @@
 use burn::backend::TensorMetadata;
 use burn::backend::ir::BackendIr;
 use burn::backend::tensor::FloatTensor;
-use burn_autograd_core::check as arguments;
+use burn_autograd_core::{OrPanic as _, check as arguments};
 use burn_router::{BackendRouter, CustomOpRegistry, RouterChannel};
 
 use super::{TensorTraceInverse, TraceInverseOps};
@@ -17,7 +17,7 @@ impl<C: RouterChannel> TraceInverseOps for BackendRouter<C> {
     fn trace_inverse(a: FloatTensor<Self>, b: FloatTensor<Self>) -> FloatTensor<Self> {
         replay(FORWARD, |[a, b], _| [a.trace_inverse(b)]);
         let shape = arguments::broadcast("trace_inverse", &[("a", &a.shape()), ("b", &b.shape())])
-            .unwrap_or_else(|error| panic!("{error}"));
+            .or_panic();
         let y = (shape, a.dtype());
         let [y] = send(FORWARD, [a, b], [y], vec![]);
         y

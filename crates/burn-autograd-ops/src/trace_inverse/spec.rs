@@ -3,7 +3,7 @@
 
 use burn::backend::TensorMetadata;
 use burn::backend::tensor::FloatTensor;
-use burn_autograd_core::{Floats, Var, check as arguments, empty};
+use burn_autograd_core::{Floats, OrPanic as _, Var, check as arguments, empty};
 
 use super::{Needs, TraceInverseOps};
 use crate::lu::{LuSolve, diagonal, scaled_identity};
@@ -14,21 +14,17 @@ pub(super) fn parts<B: TraceInverseOps>(
     a: FloatTensor<B>,
     b: FloatTensor<B>,
 ) -> (FloatTensor<B>, FloatTensor<B>, FloatTensor<B>) {
-    let shape = arguments::broadcast("trace_inverse", &[("a", &a.shape()), ("b", &b.shape())])
-        .unwrap_or_else(|error| panic!("{error}"));
+    let shape =
+        arguments::broadcast("trace_inverse", &[("a", &a.shape()), ("b", &b.shape())]).or_panic();
     if shape.num_elements() == 0 {
         let nothing = empty::zeros::<B>(shape, &a);
         return (nothing.clone(), B::lu_factor(b), nothing);
     }
-    let packed = Var::<B>::new(B::lu_factor(b.clone()));
-    let [y, first] = formula(&Var::new(a), &Var::new(b), &packed);
-    (y.into_primitive(), packed.into_primitive(), first.into_primitive())
-}
-
-/// The result and (A·B⁻¹)ᵀ, also where they are being differentiated.
-pub(super) fn formula<B: TraceInverseOps>(a: &Var<B>, b: &Var<B>, packed: &Var<B>) -> [Var<B>; 2] {
-    let first = LuSolve::apply(true, b, packed, a.transpose());
-    [&first + trace(a) * b, first]
+    let packed = B::lu_factor(b.clone());
+    let [a, b, factors] = [a, b, packed.clone()].map(Var::<B>::new);
+    let first = LuSolve::apply(true, &b, &factors, a.transpose());
+    let y = &first + trace(&a) * b;
+    (y.into_primitive(), packed, first.into_primitive())
 }
 
 fn trace<B: TraceInverseOps>(a: &Var<B>) -> Var<B> {
@@ -48,7 +44,7 @@ pub(super) fn backward<B: TraceInverseOps>(operands: Floats<B>, needs: Needs) ->
     Floats(gradients.into_iter().flatten().map(Var::into_primitive).collect())
 }
 
-/// The same where it is being differentiated.
+/// The same of variables.
 pub(super) fn gradients<B: TraceInverseOps>(
     [a, b, packed, first, grad]: [Var<B>; 5],
     needs: Needs,

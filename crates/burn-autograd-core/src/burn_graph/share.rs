@@ -3,7 +3,8 @@
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
 
-use crate::{Error, ErrorKind, watchdog};
+use super::watchdog;
+use crate::{Error, ErrorKind, OrPanic as _};
 
 /// A leaf of the same value that many threads may compute with at once, each with a backward pass of
 /// its own.
@@ -59,7 +60,7 @@ use crate::{Error, ErrorKind, watchdog};
 #[track_caller]
 #[must_use = "the tensor that is returned may be shared, not the argument"]
 pub fn share<const D: usize>(leaf: Tensor<D>) -> Tensor<D> {
-    try_share(leaf).unwrap_or_else(|error| panic!("{error}"))
+    try_share(leaf).or_panic()
 }
 
 /// [`share`] with an error instead of a panic.

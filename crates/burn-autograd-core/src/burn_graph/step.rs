@@ -1,5 +1,8 @@
+//! A rule as one step of Burn's graph.
+
 use std::any::TypeId;
 use std::fmt;
+use std::panic::Location;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::backend::tensor::FloatTensor;
@@ -13,15 +16,16 @@ use burn_autodiff::checkpoint::strategy::{CheckpointStrategy, NoCheckpointing};
 use burn_autodiff::grads::Gradients;
 use burn_autodiff::ops::{Backward, Ops, OpsKind};
 
+use super::watchdog;
+use crate::record::Kept;
 use crate::rule::{Meta, Metas, check_gradient};
 use crate::tape::Few;
-use crate::var::Origin;
-use crate::{Context, Rule, Saved, Var, anomaly, watchdog};
+use crate::{Context, Rule, Saved, Var, anomaly};
 
 /// Runs a rule's forward and records its backward on Burn's autodiff graph.
 ///
 /// This is how an extension trait's method is implemented for `Autodiff<B, C>`, under every
-/// checkpointing strategy `C`. It is the only place that touches Burn's graph.
+/// checkpointing strategy `C`.
 ///
 /// - Only if an input is tracked is anything saved or recorded.
 /// - With several outputs, these share one backward, which sees `None` for an unused one.
@@ -41,15 +45,29 @@ where
     C: CheckpointStrategy,
     R: Rule<B, N, M>,
 {
+    record::<B, C, R, N, M>(rule, inputs, None)
+}
+
+/// The same for what was applied at a place.
+pub(super) fn record<B, C, R, const N: usize, const M: usize>(
+    rule: R,
+    inputs: [FloatTensor<Autodiff<B, C>>; N],
+    place: Option<&'static Location<'static>>,
+) -> [FloatTensor<Autodiff<B, C>>; M]
+where
+    B: Backend,
+    C: CheckpointStrategy,
+    R: Rule<B, N, M>,
+{
     const { assert!(M > 0, "a rule has at least one output") };
     let needs = inputs.each_ref().map(|input| input.is_tracked());
     let mut context = Context::new(needs);
-    let outputs = rule
-        .forward(
-            &mut context,
-            Var::inputs(inputs.each_ref().map(|input| input.primitive().clone())),
-        )
-        .map(Var::into_raw);
+    let outputs = rule.forward(
+        &mut context,
+        Var::inputs(inputs.each_ref().map(|input| input.primitive().clone())),
+    );
+    let saved = Kept::of(context.kept, &outputs, |_| true);
+    let outputs = outputs.map(Var::into_raw);
 
     let differentiable: [bool; M] = std::array::from_fn(|output| rule.differentiable(output));
     if !differentiable.contains(&true) {
@@ -57,7 +75,7 @@ where
     }
 
     // Burn's graph locks whatever it registers, also what is untracked.
-    let _watched = watchdog::recording(rule.name(), rule.place());
+    let _watched = watchdog::recording(rule.name(), place);
     // The guards keep the inputs' nodes alive until the step that depends on them is registered.
     let guards = inputs.each_ref().map(|input| input.node());
     let step = Step::<R, M> { rule: rule.clone() };
@@ -90,26 +108,28 @@ where
 
     // A checkpointer that only holds tensors would cost two maps in every backward pass.
     let holds = TypeId::of::<C>() == TypeId::of::<NoCheckpointing>();
-    let kept = context
-        .kept
+    let kept = saved
         .into_iter()
-        .map(|kept| match kept.origin() {
-            Origin::Input(index) if needs[index] && !holds => {
+        .map(|kept| match kept {
+            Kept::Input(index) if needs[index] && !holds => {
                 Stored::Checkpointed(prepared.checkpoint(&inputs[index]), index)
             }
             // An untracked input has no node worth asking for.
-            Origin::Input(index) => Stored::Held(inputs[index].primitive().clone(), Some(index)),
-            Origin::Value(_) | Origin::Again => Stored::Held(kept.into_raw(), None),
+            Kept::Input(index) => Stored::Held(inputs[index].primitive().clone(), Some(index)),
+            Kept::Output(_, kept) | Kept::Intermediate(kept) => Stored::Held(kept.into_raw(), None),
         })
         .collect();
     let state = State {
         kept,
+        saved: context.slots,
+        for_kernel: context.for_kernel,
         metas: Arc::new(Metas {
             inputs: inputs.iter().map(|input| Meta::of(input.primitive())).collect(),
             outputs: outputs.iter().map(|output| Meta::of(output)).collect(),
         }),
         slots: None,
         checked: anomaly::enabled(),
+        place,
     };
 
     if M == 1 {
@@ -159,38 +179,49 @@ enum Stored<B: Backend> {
 #[derive(Debug)]
 struct State<B: Backend> {
     kept: Few<Stored<B>>,
+    /// For each saved tensor, whether it is there.
+    saved: Few<bool>,
+    for_kernel: Few<FloatTensor<B>>,
     metas: Arc<Metas<B>>,
     /// Where there are several outputs.
     slots: Option<Slots<B>>,
     /// Whether the operation was applied in [`AnomalyMode`](crate::AnomalyMode).
     checked: bool,
+    place: Option<&'static Location<'static>>,
 }
 
 impl<B: Backend> Clone for State<B> {
     fn clone(&self) -> Self {
         Self {
             kept: self.kept.clone(),
+            saved: self.saved.clone(),
+            for_kernel: self.for_kernel.clone(),
             metas: self.metas.clone(),
             slots: self.slots.clone(),
             checked: self.checked,
+            place: self.place,
         }
     }
 }
 
 /// Where the outputs of a rule with several of them leave their gradients for the hub.
 #[derive(Clone)]
-struct Slots<B: Backend>(Arc<Mutex<Vec<Option<FloatTensor<B>>>>>);
+pub(super) struct Slots<B: Backend>(Arc<Mutex<Vec<Option<FloatTensor<B>>>>>);
 
 impl<B: Backend> Slots<B> {
-    fn new(count: usize) -> Self {
+    pub(super) fn new(count: usize) -> Self {
         Self(Arc::new(Mutex::new((0..count).map(|_| None).collect())))
     }
 
-    fn put(&self, index: usize, grad: FloatTensor<B>) {
+    pub(super) fn put(&self, index: usize, grad: FloatTensor<B>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(grad);
     }
 
-    fn take(&self) -> Vec<Option<FloatTensor<B>>> {
+    pub(super) fn take_one(&self, index: usize) -> Option<FloatTensor<B>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get_mut(index)?.take()
+    }
+
+    pub(super) fn take(&self) -> Vec<Option<FloatTensor<B>>> {
         std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -201,9 +232,10 @@ impl<B: Backend> fmt::Debug for Slots<B> {
     }
 }
 
+/// Puts the gradient of an output into its slot.
 #[derive(Debug)]
-struct OutputStep {
-    index: usize,
+pub(super) struct OutputStep {
+    pub(super) index: usize,
 }
 
 impl<B: Backend> Backward<B, 1> for OutputStep {
@@ -232,7 +264,7 @@ where
         grads: &mut Gradients,
         checkpointer: &mut Checkpointer,
     ) {
-        let State { kept, metas, slots, checked } = ops.state;
+        let State { kept, saved, for_kernel, metas, slots, checked, place } = ops.state;
         let arrived: [Option<Var<B>>; M] = if M == 1 {
             let mut grad = Some(Var::new(grads.consume::<B>(&ops.node)));
             std::array::from_fn(|_| grad.take())
@@ -251,15 +283,19 @@ where
             })
             .collect();
         let name = self.rule.name();
+        let needs: Few<_> = ops.parents.iter().map(Option::is_some).collect();
         let saved = Saved {
             name: name.clone(),
-            needs: ops.parents.iter().map(Option::is_some).collect(),
+            needed: needs.clone(),
+            needs,
             tensors,
+            slots: saved,
+            for_kernel,
             metas: metas.clone(),
         };
 
         let finite = checked && arrived.iter().flatten().all(anomaly::is_finite);
-        let found = self.rule.backward_partial(saved, arrived);
+        let found = self.rule.backward_kernel(saved, arrived);
         for (index, ((parent, input), grad)) in
             ops.parents.iter().zip(&metas.inputs).zip(found).enumerate()
         {
@@ -269,9 +305,8 @@ where
                     if let Err(error) = check_gradient::<B>(&name, index, input, &grad) {
                         panic!("{error}");
                     }
-                    // A function has looked already, and knows its place.
                     if finite && !anomaly::is_finite(&Var::<B>::new(grad.clone())) {
-                        panic!("{}", anomaly::error_somewhere(name, index));
+                        panic!("{}", anomaly::error(name, index, place));
                     }
                     grads.register::<B>(parent.id, grad);
                 }

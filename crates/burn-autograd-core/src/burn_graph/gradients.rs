@@ -3,7 +3,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use burn::backend::{AutodiffBackend, Dispatch, TensorMetadata};
 use burn::tensor::{Gradients, Tensor};
 
-use crate::call::is_tracked;
+use crate::tracking::is_tracked;
 use crate::{Error, ErrorKind, Tensors};
 
 /// The gradients of a loss on Burn's own graph, with what Burn leaves to the caller checked: the

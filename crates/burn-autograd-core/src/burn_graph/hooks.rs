@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::Tensor;
 
-use crate::{Context, Error, ErrorKind, Function, Saved, Var, anomaly};
+use crate::{Context, Error, ErrorKind, Function, OrPanic as _, Saved, Var, anomaly};
 
 type Body = Arc<dyn Fn(Var) -> Var + Send + Sync>;
 
@@ -91,7 +91,7 @@ pub fn with_hook<const D: usize>(
     tensor: Tensor<D>,
     hook: impl Fn(Tensor<D>) -> Tensor<D> + Send + Sync + 'static,
 ) -> Tensor<D> {
-    try_with_hook(tensor, hook).unwrap_or_else(|error| panic!("{error}"))
+    try_with_hook(tensor, hook).or_panic()
 }
 
 /// [`with_hook`] with an error instead of a panic.
@@ -109,15 +109,52 @@ pub fn try_with_hook<const D: usize>(
     })
 }
 
-/// The gradient of a tensor in the middle of a computation: see [`retain_grad`].
-#[derive(Debug, Clone)]
+/// A tensor that a backward pass leaves behind: the gradient in the middle of a computation (see
+/// [`retain_grad`]), or an auxiliary result of a [`Function`]'s backward, which holds a clone of this.
+///
+/// ```
+/// # #[cfg(feature = "flex")] {
+/// use burn::tensor::{Device, Tensor};
+/// use burn_autograd_core::{Context, Function, Retained, Saved, Var};
+///
+/// /// The identity, which reports the square of its gradient.
+/// #[derive(Debug, Clone)]
+/// struct Reporting(Retained<1>);
+///
+/// impl Function<1> for Reporting {
+///     fn forward(&self, _: &mut Context, [x]: [Var; 1]) -> [Var; 1] {
+///         [x]
+///     }
+///     fn backward(&self, _: Saved, [g]: [Var; 1]) -> [Option<Var>; 1] {
+///         self.0.put(&g.square());
+///         [Some(g)]
+///     }
+/// }
+///
+/// let statistic = Retained::default();
+/// let x = Tensor::<1>::from_floats([2.0], &Device::flex().autodiff()).require_grad();
+/// let _ = (Reporting(statistic.clone()).apply([x]) * 3.0).sum().backward();
+/// assert_eq!(statistic.get().unwrap().into_scalar::<f32>(), 9.0);
+/// # }
+/// ```
+#[derive(Debug, Clone, Default)]
 pub struct Retained<const D: usize>(Arc<Mutex<Option<Tensor<D>>>>);
 
 impl<const D: usize> Retained<D> {
-    /// The gradient, as a plain tensor, after a backward pass that reached the tensor; `None`
-    /// before. Another backward pass replaces it.
-    pub fn grad(&self) -> Option<Tensor<D>> {
+    /// The tensor, as a plain one, after a backward pass that left it; `None` before.
+    pub fn get(&self) -> Option<Tensor<D>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Leaves a tensor in the place of the one before.
+    ///
+    /// # Panics
+    ///
+    /// If its rank is not `D`.
+    #[track_caller]
+    pub fn put(&self, var: &Var) {
+        let tensor = var.detach().into_tensor();
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(tensor);
     }
 }
 
@@ -135,15 +172,15 @@ impl<const D: usize> Retained<D> {
 ///
 /// let x = Tensor::<1>::from_floats([1.0, 5.0], &Device::flex().autodiff()).require_grad();
 /// let (y, retained) = retain_grad(x.clone() * 10.0);
-/// assert!(retained.grad().is_none());
+/// assert!(retained.get().is_none());
 /// let _ = (y * 3.0).sum().backward();
-/// let dy = retained.grad().unwrap();
+/// let dy = retained.get().unwrap();
 /// assert_eq!(dy.to_data().try_to_vec::<f32>().unwrap(), [3.0, 3.0]);
 /// # }
 /// ```
 #[track_caller]
 pub fn retain_grad<const D: usize>(tensor: Tensor<D>) -> (Tensor<D>, Retained<D>) {
-    try_retain_grad(tensor).unwrap_or_else(|error| panic!("{error}"))
+    try_retain_grad(tensor).or_panic()
 }
 
 /// [`retain_grad`] with an error instead of a panic.
@@ -155,11 +192,10 @@ pub fn retain_grad<const D: usize>(tensor: Tensor<D>) -> (Tensor<D>, Retained<D>
 pub fn try_retain_grad<const D: usize>(
     tensor: Tensor<D>,
 ) -> Result<(Tensor<D>, Retained<D>), Error> {
-    let retained = Retained(Arc::new(Mutex::new(None)));
-    let slot = retained.0.clone();
+    let retained = Retained::default();
+    let slot = retained.clone();
     let tensor = hooked("retain_grad", tensor, Location::caller(), move |grad| {
-        let copy = grad.clone().into_tensor::<D>();
-        *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(copy);
+        slot.put(&grad);
         grad
     })?;
     Ok((tensor, retained))
@@ -178,8 +214,8 @@ pub fn watch<const D: usize>(tensor: Tensor<D>) -> Tensor<D> {
     let place = Location::caller();
     let order = crate::tape::fresh();
     let check = move |grad: Var| {
-        anomaly::passed(&grad, order, place).unwrap_or_else(|error| panic!("{error}"));
+        anomaly::passed(&grad, order, place).or_panic();
         grad
     };
-    hooked("watch", tensor, place, check).unwrap_or_else(|error| panic!("{error}"))
+    hooked("watch", tensor, place, check).or_panic()
 }
