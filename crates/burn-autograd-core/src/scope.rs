@@ -76,6 +76,11 @@ pub(crate) fn is_on_graph() -> bool {
     FLAGS.get().on_graph
 }
 
+/// Whether a function's body runs.
+pub(crate) fn is_in_body() -> bool {
+    BODIES.with_borrow(|bodies| !bodies.is_empty())
+}
+
 /// An operation, and the body it runs in.
 pub(crate) fn describe(operation: &str) -> Option<String> {
     BODIES.with_borrow(|bodies| {

@@ -435,7 +435,10 @@ impl Var {
             );
             error.raise();
         }
-        if self.is_recorded() && Sources::of([&self]).opened_before(u64::MAX).is_some() {
+        // A body's variables are differentiated by whoever runs it, also where theirs are closed.
+        let refused =
+            || scope::is_in_body() || Sources::of([&self]).opened_before(u64::MAX).is_some();
+        if self.is_recorded() && refused() {
             self.refuse_leaving("into_tensor");
         }
         #[cfg(feature = "autodiff")]
