@@ -445,7 +445,8 @@ fn a_panic_points_at_the_caller() {
     let x = || tensor::<1>([3], &[1.0, 2.0, 3.0], &device, DType::F32);
     let wide = || tensor::<1>([3], &[1.0, 2.0, 3.0], &device, DType::F64);
     let var = || Var::from(x());
-    let calls: Vec<(&str, Box<dyn FnOnce() + '_>)> = vec![
+    type Call<'a> = Box<dyn FnOnce() + 'a>;
+    let calls: Vec<(&str, Call<'_>)> = vec![
         ("grad", Box::new(|| drop(grad(|x: Var| x, x())))),
         ("value_and_grad", Box::new(|| drop(value_and_grad(|x: Var| x, x())))),
         ("hessian", Box::new(|| drop(hessian(|x: Var| x, x())))),

@@ -115,7 +115,7 @@ impl<B: Backend> Clone for Edge<B> {
 
 impl<B: Backend> Edge<B> {
     #[track_caller]
-    fn new(
+    fn node(
         name: impl Into<Cow<'static, str>>,
         parents: Few<Option<Self>>,
         outputs: usize,
@@ -152,7 +152,7 @@ impl<B: Backend> Edge<B> {
             None => None,
         };
         let parents = outer.map_or_else(Few::new, |outer| smallvec![Some(outer)]);
-        let mut node = Self::new("leaf", parents, 1, backward);
+        let mut node = Self::node("leaf", parents, 1, backward);
         node.place = place;
         node.open.store(true, Ordering::Relaxed);
         Self::of(node)
@@ -161,7 +161,7 @@ impl<B: Backend> Edge<B> {
     /// A tensor that Burn tracks: a tape starts here, and Burn's graph goes on.
     #[track_caller]
     pub(crate) fn anchor(tracked: FloatTensor<B>) -> Self {
-        let mut node = Self::new("tracked", Few::new(), 1, None);
+        let mut node = Self::node("tracked", Few::new(), 1, None);
         node.anchor = Some(tracked);
         Self::of(node)
     }
@@ -174,7 +174,7 @@ impl<B: Backend> Edge<B> {
         outputs: usize,
         backward: impl Fn(Arrived<'_, B>) -> Result<Few<Option<Var<B>>>, Error> + Send + Sync + 'static,
     ) -> Self {
-        Self::of(Self::new(name, parents, outputs, Some(Box::new(backward))))
+        Self::of(Self::node(name, parents, outputs, Some(Box::new(backward))))
     }
 
     /// Says that nobody will ask for derivatives with respect to this variable any more.

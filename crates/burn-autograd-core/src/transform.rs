@@ -622,7 +622,8 @@ impl Jacobian {
             let one = output.full([1], 1.0);
             let mut rows: Vec<Vec<Var>> = inputs.iter().map(|_| Vec::new()).collect();
             for position in 0..count {
-                let unit = one.embed(&Shape::new([count]), &[position..position + 1]);
+                let unit = one
+                    .embed(&Shape::new([count]), std::slice::from_ref(&(position..position + 1)));
                 let unit = unit.reshape(output.shape());
                 let found = way.run(edges.first().map(|_| unit), run.captures)?;
                 for ((rows, grad), input) in rows.iter_mut().zip(found).zip(&inputs) {
