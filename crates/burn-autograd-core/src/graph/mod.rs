@@ -65,6 +65,7 @@ pub struct Graph {
 }
 
 #[derive(Debug)]
+#[cfg_attr(not(feature = "autodiff"), expect(dead_code, reason = "read by the replay"))]
 struct Source {
     operations: Vec<OperationIr>,
     values: HashMap<u64, TensorData>,

@@ -25,7 +25,9 @@ pub use select::Mask;
 pub use shape::Ranges;
 
 use crate::tape::{self, Edge, Sources};
-use crate::tracking::{Plain, plain, same};
+#[cfg(feature = "autodiff")]
+use crate::tracking::same;
+use crate::tracking::{Plain, plain};
 use crate::{Error, ErrorKind, OrPanic as _, scope};
 
 /// A float tensor of any rank, with operators: what the bodies of [`Function`](crate::Function)s and
