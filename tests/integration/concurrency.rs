@@ -147,15 +147,16 @@ fn threads_take_their_own_leaf_of_a_shared_value() {
 
 /// How the body of a test ended in a process of its own.
 #[derive(Debug, PartialEq)]
-enum End {
+pub(crate) enum End {
     Returned,
     Stuck,
     Failed,
 }
 
-/// Runs the body of a test of this module in a process of its own: Burn's locks are the process's, so
-/// that a deadlock would stop the other tests as well.
-fn alone(test: &str, limit: Duration, body: impl FnOnce()) -> End {
+/// Runs the body of a test, named with its module, in a process of its own. Burn's locks are the
+/// process's, so that a deadlock would stop the other tests as well; and a backward pass frees what
+/// other threads have abandoned.
+pub(crate) fn alone(test: &str, limit: Duration, body: impl FnOnce()) -> End {
     const ALONE: &str = "BURN_AUTOGRAD_TEST_ALONE";
     const RETURNED: i32 = 42;
     const STUCK: i32 = 43;
@@ -169,7 +170,7 @@ fn alone(test: &str, limit: Duration, body: impl FnOnce()) -> End {
     }
     let program = std::env::current_exe().unwrap();
     let status = std::process::Command::new(program)
-        .args(["--exact", &format!("concurrency::{test}"), "--nocapture"])
+        .args(["--exact", test, "--nocapture"])
         .env(ALONE, "")
         .stdout(std::process::Stdio::null())
         .status()
@@ -208,11 +209,12 @@ fn one_differentiates_while_another_joins(leaf: &Tensor<1>, device: &Device) {
 /// Why `share` is there. If this fails because the threads come through, Burn has mended its locks.
 #[test]
 fn a_leaf_of_a_graph_stops_two_threads() {
-    let end = alone("a_leaf_of_a_graph_stops_two_threads", Duration::from_secs(5), || {
-        let device = Device::flex().autodiff();
-        let leaf: Tensor<1> = tensor([2], &[0.5, -1.5], &device, DType::F64).require_grad();
-        one_differentiates_while_another_joins(&leaf, &device);
-    });
+    let end =
+        alone("concurrency::a_leaf_of_a_graph_stops_two_threads", Duration::from_secs(5), || {
+            let device = Device::flex().autodiff();
+            let leaf: Tensor<1> = tensor([2], &[0.5, -1.5], &device, DType::F64).require_grad();
+            one_differentiates_while_another_joins(&leaf, &device);
+        });
     assert_eq!(end, End::Stuck);
 }
 
@@ -271,7 +273,7 @@ fn a_function_that_waits_for_a_graph() {
 
 #[test]
 fn a_shared_leaf_does_not() {
-    let end = alone("a_shared_leaf_does_not", Duration::from_secs(60), || {
+    let end = alone("concurrency::a_shared_leaf_does_not", Duration::from_secs(60), || {
         for device in autodiff(cpu()) {
             let leaf: Tensor<1> = tensor([2], &[0.5, -1.5], &device, DType::F64).require_grad();
             one_differentiates_while_another_joins(&share(leaf), &device);
@@ -353,7 +355,7 @@ fn eight_threads_share_leaves_and_a_module() {
         });
     };
     let limit = Duration::from_secs(300);
-    let end = alone("eight_threads_share_leaves_and_a_module", limit, || {
+    let end = alone("concurrency::eight_threads_share_leaves_and_a_module", limit, || {
         autodiff(cpu()).into_iter().for_each(work);
     });
     assert_eq!(end, End::Returned);

@@ -3,11 +3,13 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use burn::tensor::{DType, Device, Tensor};
 use burn_autograd::ops::prelude::*;
 use burn_autograd::prelude::*;
 
+use crate::concurrency::{End, alone};
 use crate::devices::{all, autodiff, cpu, tensor};
 
 thread_local! {
@@ -113,6 +115,12 @@ fn square(device: &Device) -> Tensor<2> {
 
 #[test]
 fn ten_thousand_steps_leave_no_buffer_behind() {
+    // Alone, or this thread would free and count what other tests have abandoned.
+    let name = "lifetime::ten_thousand_steps_leave_no_buffer_behind";
+    assert_eq!(alone(name, Duration::from_secs(600), ten_thousand_steps), End::Returned);
+}
+
+fn ten_thousand_steps() {
     for device in cpu() {
         for device in [device.clone().autodiff(), device.autodiff().gradient_checkpointing()] {
             let x = square(&device);
@@ -135,6 +143,11 @@ fn ten_thousand_steps_leave_no_buffer_behind() {
 /// Neither A nor (A·B⁻¹)ᵀ is in the gradient of A.
 #[test]
 fn what_no_gradient_needs_is_not_kept() {
+    let name = "lifetime::what_no_gradient_needs_is_not_kept";
+    assert_eq!(alone(name, Duration::from_secs(600), what_is_kept), End::Returned);
+}
+
+fn what_is_kept() {
     let mut regular = vec![0.25; SIDE * SIDE];
     regular.iter_mut().step_by(SIDE + 1).for_each(|entry| *entry = SIDE as f64);
     for device in autodiff(cpu()) {
